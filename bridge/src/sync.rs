@@ -1,0 +1,284 @@
+//! The threads, atomics and cells that the bridge is built from: std's, or loom's in `loom-tests`.
+//!
+//! This is the only file that names either. Both bodies export the same names, so that the code that is proved is
+//! the code that runs.
+
+#[cfg(perloop_loom)]
+pub(crate) use modelled::*;
+#[cfg(not(perloop_loom))]
+pub(crate) use real::*;
+
+/// Takes a lock whose holders run no foreign code, so that a poisoned one cannot guard a broken value.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(not(perloop_loom))]
+mod real {
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+    pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+
+    use std::cell::Cell;
+    use std::sync::Once;
+    use std::sync::atomic::AtomicU64;
+    use std::time::{Duration, Instant};
+
+    /// A cell whose uses are closures, the shape that loom needs to see them.
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+        pub(crate) fn with<R>(&self, look: impl FnOnce(*const T) -> R) -> R {
+            look(self.0.get())
+        }
+        pub(crate) fn with_mut<R>(&self, change: impl FnOnce(*mut T) -> R) -> R {
+            change(self.0.get())
+        }
+    }
+
+    /// The liveness witness of a shared allocation. It costs nothing here; see the modelled one.
+    pub(crate) struct Alive;
+
+    impl Alive {
+        pub(crate) const fn new() -> Self {
+            Self
+        }
+        pub(crate) fn check(&self) {}
+        pub(crate) fn bury(&self) {}
+    }
+
+    /// Gives a buried allocation back.
+    pub(crate) fn free<T>(allocation: Box<T>) {
+        drop(allocation);
+    }
+
+    /// Names a thread for good: never used again for another one, as the system's thread ids are.
+    pub(crate) type ThreadToken = u64;
+
+    static NEXT_TOKEN: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        // No destructor, so that it can be read from other destructors of the thread.
+        static TOKEN: Cell<ThreadToken> = const { Cell::new(0) };
+    }
+
+    pub(crate) fn this_thread() -> ThreadToken {
+        TOKEN.with(|token| {
+            if token.get() == 0 {
+                // ORDERING: Relaxed; only the number's being unique matters, and a read-modify-write gives that.
+                token.set(NEXT_TOKEN.fetch_add(1, Ordering::Relaxed));
+            }
+            token.get()
+        })
+    }
+
+    /// Wakes one blocked thread. A wake-up that comes first is kept for the next wait.
+    #[derive(Clone)]
+    pub(crate) struct Parker(std::thread::Thread);
+
+    impl Parker {
+        pub(crate) fn of_this_thread() -> Self {
+            Self(std::thread::current())
+        }
+        /// Blocks until `unpark`, the deadline, or for no reason at all.
+        pub(crate) fn park(&self, deadline: Option<Deadline>) {
+            match deadline {
+                None => std::thread::park(),
+                Some(at) => std::thread::park_timeout(at.left()),
+            }
+        }
+        pub(crate) fn unpark(&self) {
+            self.0.unpark();
+        }
+    }
+
+    /// A point in time to give up at.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Deadline(Instant);
+
+    impl Deadline {
+        /// None if the time would be too far off to be told: that is never.
+        pub(crate) fn after(timeout: Duration) -> Option<Self> {
+            Instant::now().checked_add(timeout).map(Self)
+        }
+        pub(crate) fn left(self) -> Duration {
+            self.0.saturating_duration_since(Instant::now())
+        }
+        pub(crate) fn has_passed(self) -> bool {
+            self.left().is_zero()
+        }
+    }
+
+    /// The core that this thread runs on now, or `u32::MAX` where the system does not tell.
+    pub(crate) fn this_core() -> u32 {
+        #[cfg(all(target_os = "linux", not(miri)))]
+        {
+            unsafe extern "C" {
+                safe fn sched_getcpu() -> std::ffi::c_int;
+            }
+            u32::try_from(sched_getcpu()).unwrap_or(u32::MAX)
+        }
+        #[cfg(not(all(target_os = "linux", not(miri))))]
+        u32::MAX
+    }
+
+    /// How many cores this process may use.
+    pub(crate) fn cores() -> usize {
+        thread_local! {
+            static CORES: Cell<usize> = const { Cell::new(0) };
+        }
+        CORES.with(|cores| {
+            if cores.get() == 0 {
+                cores.set(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+            }
+            cores.get()
+        })
+    }
+
+    static FORKS: AtomicU32 = AtomicU32::new(0);
+
+    /// How many forks lie between this process and the one that was started: what is made in one generation of
+    /// processes belongs to it alone.
+    pub(crate) fn generation() -> u32 {
+        // ORDERING: Relaxed; it changes only inside `fork`, in a process that has one thread.
+        FORKS.load(Ordering::Relaxed)
+    }
+
+    /// Makes `generation` count forks from now on.
+    pub(crate) fn count_forks() {
+        #[cfg(unix)]
+        {
+            type Handler = Option<unsafe extern "C" fn()>;
+            unsafe extern "C" {
+                fn pthread_atfork(prepare: Handler, parent: Handler, child: Handler) -> std::ffi::c_int;
+            }
+            unsafe extern "C" fn in_child() {
+                // ORDERING: Relaxed; the child of a fork has one thread.
+                FORKS.fetch_add(1, Ordering::Relaxed);
+            }
+            static ONCE: Once = Once::new();
+            ONCE.call_once(|| {
+                // SAFETY: the handler is a function of this program that does one atomic addition, which is safe
+                // in the child of a fork.
+                unsafe { pthread_atfork(None, None, Some(in_child)) };
+            });
+        }
+    }
+
+    /// Declares a value that the whole process shares, made when it is first used.
+    macro_rules! process_wide {
+        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            $(#[$meta])*
+            static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $value);
+        };
+    }
+    pub(crate) use process_wide;
+}
+
+#[cfg(perloop_loom)]
+mod modelled {
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+
+    pub(crate) use loom::cell::UnsafeCell;
+    use loom::sync::Condvar;
+    use std::time::Duration;
+
+    /// The liveness witness of a shared allocation: read at each access, written when it is freed. loom orders
+    /// accesses to cells, not the freeing of memory, so without it a use after free passes every model.
+    pub(crate) struct Alive {
+        alive: UnsafeCell<bool>,
+        _leaks: loom::alloc::Track<()>,
+    }
+
+    impl Alive {
+        pub(crate) fn new() -> Self {
+            Self { alive: UnsafeCell::new(true), _leaks: loom::alloc::Track::new(()) }
+        }
+        pub(crate) fn check(&self) {
+            // SAFETY: loom fails the model if a write is concurrent with this read.
+            self.alive.with(|alive| assert!(unsafe { *alive }, "used after it was freed"));
+        }
+        pub(crate) fn bury(&self) {
+            // SAFETY: loom fails the model if any access is concurrent with this write.
+            self.alive.with_mut(|alive| unsafe { *alive = false });
+        }
+    }
+
+    /// Drops what is inside, and keeps the memory until the process ends, so that the witness can still be read.
+    pub(crate) fn free<T>(allocation: Box<T>) {
+        let kept = Box::into_raw(allocation);
+        // SAFETY: the pointer comes from a Box, and nothing but the witness is looked at afterwards.
+        unsafe { std::ptr::drop_in_place(kept) };
+    }
+
+    pub(crate) type ThreadToken = loom::thread::ThreadId;
+
+    pub(crate) fn this_thread() -> ThreadToken {
+        loom::thread::current().id()
+    }
+
+    /// A lock and a condition: loom's own `unpark` is no scheduling point and hides races.
+    #[derive(Clone)]
+    pub(crate) struct Parker(Arc<(Mutex<bool>, Condvar)>);
+
+    impl Parker {
+        pub(crate) fn of_this_thread() -> Self {
+            Self(Arc::new((Mutex::new(false), Condvar::new())))
+        }
+        pub(crate) fn park(&self, deadline: Option<Deadline>) {
+            if deadline.is_some() {
+                return loom::thread::yield_now();
+            }
+            let mut token = super::lock(&self.0.0);
+            while !*token {
+                token = self.0.1.wait(token).unwrap_or_else(|poisoned| poisoned.into_inner());
+            }
+            *token = false;
+        }
+        pub(crate) fn unpark(&self) {
+            *super::lock(&self.0.0) = true;
+            self.0.1.notify_one();
+        }
+    }
+
+    /// Always past: a timed wait in a model looks once more and gives up.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Deadline;
+
+    impl Deadline {
+        pub(crate) fn after(_: Duration) -> Option<Self> {
+            Some(Self)
+        }
+        pub(crate) fn left(self) -> Duration {
+            Duration::ZERO
+        }
+        pub(crate) fn has_passed(self) -> bool {
+            true
+        }
+    }
+
+    pub(crate) fn this_core() -> u32 {
+        u32::MAX
+    }
+    pub(crate) fn cores() -> usize {
+        2
+    }
+    pub(crate) fn generation() -> u32 {
+        0
+    }
+    pub(crate) fn count_forks() {}
+
+    macro_rules! process_wide {
+        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            loom::lazy_static! {
+                $(#[$meta])*
+                static ref $name: $type = $value;
+            }
+        };
+    }
+    pub(crate) use process_wide;
+}

@@ -1,0 +1,465 @@
+//! The one allocation of a task: header, the loop's record of it, and the body, which its output replaces.
+
+use std::any::TypeId;
+use std::future::Future;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::task::{Context, Poll};
+
+use crate::core::LoopCore;
+use crate::errors::{FutureError, Panicked};
+use crate::foreign::{contain, drop_contained};
+use crate::sync::{Alive, Mutex, ThreadToken, UnsafeCell, free};
+use crate::task::local::Local;
+use crate::task::state::State;
+use crate::watchers::Watchers;
+
+/// What the loop keeps with each of its tasks. It lives on the loop's thread and is dropped there; what comes along
+/// with a submission is its seed.
+pub trait Record: Sized + 'static {
+    /// What the submitting thread gives.
+    type Seed: Send + 'static;
+
+    /// Makes the record, on the loop's thread, when the loop takes the submission up.
+    fn adopt(seed: Self::Seed) -> Self;
+}
+
+impl Record for () {
+    type Seed = ();
+
+    fn adopt((): ()) {}
+}
+
+/// The front of every cell, whatever its body. Who may touch which field is said in [`task`](crate::task).
+pub(crate) struct Header {
+    alive: Alive,
+    pub(crate) state: State,
+    next: UnsafeCell<*mut Header>,
+    pub(crate) local: Local,
+    pub(crate) watchers: Mutex<Watchers>,
+    /// None for a bare future.
+    pub(crate) core: Option<NonNull<LoopCore>>,
+    pub(crate) thread: ThreadToken,
+    vtable: &'static VTable,
+}
+
+/// The record has the same place in every cell of a loop, whatever the body.
+#[repr(C)]
+struct Front<R: Record> {
+    header: Header,
+    record: UnsafeCell<RecordSlot<R>>,
+}
+
+enum RecordSlot<R: Record> {
+    Seed(R::Seed),
+    Kept(R),
+    Gone,
+}
+
+/// See the [module](self).
+#[repr(C)]
+pub(crate) struct Cell<R: Record, B: Future> {
+    front: Front<R>,
+    stage: UnsafeCell<Stage<B>>,
+}
+
+/// What the slot holds. An output is dropped by hand, since taking one from another thread leaves its bits behind.
+enum Stage<B: Future> {
+    Body(B),
+    Output(ManuallyDrop<Result<B::Output, FutureError>>),
+    Gone,
+}
+
+impl<B: Future> Stage<B> {
+    fn output(output: Result<B::Output, FutureError>) -> Self {
+        Self::Output(ManuallyDrop::new(output))
+    }
+}
+
+/// What can be done with a cell whose body's type is forgotten. Each demands a live cell of that type, and the right
+/// to touch the field that it is about (see [`task`](crate::task)).
+struct VTable {
+    record_type: fn() -> TypeId,
+    poll: unsafe fn(CellPtr, &mut Context<'_>) -> Poll<()>,
+    fail: unsafe fn(CellPtr, FutureError),
+    drop_stage: unsafe fn(CellPtr),
+    adopt_record: unsafe fn(CellPtr),
+    drop_record: unsafe fn(CellPtr),
+    take_output: unsafe fn(CellPtr, *mut ()),
+    copy_output: unsafe fn(CellPtr, *mut ()),
+    error: unsafe fn(CellPtr) -> Option<FutureError>,
+    free: unsafe fn(CellPtr),
+}
+
+/// A pointer to a cell, with the right to the whole allocation. It counts nothing by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CellPtr(NonNull<Header>);
+
+/// How a new cell's header begins.
+pub(crate) struct Birth {
+    pub(crate) state: State,
+    pub(crate) local: Local,
+    pub(crate) core: Option<NonNull<LoopCore>>,
+    pub(crate) thread: ThreadToken,
+}
+
+impl<R: Record, B: Future> Cell<R, B> {
+    const VTABLE: VTable = VTable {
+        record_type: TypeId::of::<R>,
+        poll: Self::poll,
+        fail: Self::fail,
+        drop_stage: Self::drop_stage,
+        adopt_record: Self::adopt_record,
+        drop_record: Self::drop_record,
+        take_output: Self::take_output,
+        copy_output: Self::copy_output,
+        error: Self::error,
+        free: Self::free,
+    };
+
+    /// A cell that comes from another thread.
+    pub(crate) fn seeded(birth: Birth, seed: R::Seed, body: B) -> CellPtr {
+        Self::allocate(birth, RecordSlot::Seed(seed), Stage::Body(body))
+    }
+
+    /// A cell that is made on its loop.
+    pub(crate) fn kept(birth: Birth, record: R, body: B) -> CellPtr {
+        Self::allocate(birth, RecordSlot::Kept(record), Stage::Body(body))
+    }
+
+    /// A cell that has no body and waits for its output.
+    pub(crate) fn bare(birth: Birth, seed: R::Seed) -> CellPtr {
+        Self::allocate(birth, RecordSlot::Seed(seed), Stage::Gone)
+    }
+
+    fn allocate(birth: Birth, record: RecordSlot<R>, stage: Stage<B>) -> CellPtr {
+        let header = Header {
+            alive: Alive::new(),
+            state: birth.state,
+            next: UnsafeCell::new(ptr::null_mut()),
+            local: birth.local,
+            watchers: Mutex::new(Watchers::default()),
+            core: birth.core,
+            thread: birth.thread,
+            vtable: &Self::VTABLE,
+        };
+        let front = Front { header, record: UnsafeCell::new(record) };
+        let cell = Box::new(Self { front, stage: UnsafeCell::new(stage) });
+        CellPtr(NonNull::from(Box::leak(cell)).cast())
+    }
+
+    /// # Safety
+    /// `cell` points to a live cell of this very type.
+    unsafe fn of<'a>(cell: CellPtr) -> &'a Self {
+        // SAFETY: the caller's promise; the header stands first, and the pointer covers the allocation.
+        unsafe { cell.0.cast::<Self>().as_ref() }
+    }
+
+    /// # Safety
+    /// As `of`; on the home thread, with the body in place and not in use.
+    unsafe fn poll(cell: CellPtr, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: the caller's promise.
+        let this = unsafe { Self::of(cell) };
+        let polled = this.stage.with_mut(|stage| {
+            // SAFETY: rule 5: until the body has ended the home thread alone touches the stage.
+            let Stage::Body(body) = (unsafe { &mut *stage }) else { unreachable!("polled after its end") };
+            // SAFETY: the body does not move before it is dropped in place: the cell is on the heap, and `replace`
+            // drops before it writes.
+            let body = unsafe { Pin::new_unchecked(body) };
+            contain(|| body.poll(cx))
+        });
+        let output = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(panicked) => Err(FutureError::Panicked(panicked)),
+        };
+        this.end_body(output);
+        Poll::Ready(())
+    }
+
+    /// Drops the body where it lies, then puts its output there. A panic in its destructor is the outcome, if there
+    /// was not another error before.
+    fn end_body(&self, output: Result<B::Output, FutureError>) {
+        let output = match (output, self.empty()) {
+            (Ok(output), Err(panicked)) => {
+                drop_contained(output);
+                Err(FutureError::Panicked(panicked))
+            }
+            (output, _) => output,
+        };
+        // SAFETY: rule 5; the slot is empty, so what is written over owns nothing.
+        self.stage.with_mut(|stage| unsafe { ptr::write(stage, Stage::output(output)) });
+    }
+
+    /// Drops what is in the slot, where it lies. Foreign code runs outside the closures that loom watches.
+    fn empty(&self) -> Result<(), Panicked> {
+        let slot = self.stage.with_mut(|stage| stage);
+        let dropped = contain(|| {
+            // SAFETY: rule 5, by our callers: nobody else touches the slot until we are done.
+            match unsafe { &mut *slot } {
+                // SAFETY: it is written over below, also if its destructor panics, and not dropped again.
+                Stage::Body(body) => unsafe { ptr::drop_in_place(body) },
+                // SAFETY: as above; an output that was taken is never emptied (rule 7).
+                Stage::Output(output) => unsafe { ManuallyDrop::drop(output) },
+                Stage::Gone => {}
+            }
+        });
+        // SAFETY: rule 5; what lay there was dropped above.
+        self.stage.with_mut(|stage| unsafe { ptr::write(stage, Stage::Gone) });
+        dropped
+    }
+
+    /// # Safety
+    /// As `of`, with the right to the stage (rule 5).
+    unsafe fn fail(cell: CellPtr, error: FutureError) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::of(cell) }.end_body(Err(error));
+    }
+
+    /// # Safety
+    /// As `fail`.
+    unsafe fn drop_stage(cell: CellPtr) {
+        // SAFETY: the caller's promise.
+        let dropped = unsafe { Self::of(cell) }.empty();
+        drop(dropped);
+    }
+
+    /// Puts the output of a bare future into its slot.
+    ///
+    /// # Safety
+    /// As `fail`.
+    pub(crate) unsafe fn set_output(cell: CellPtr, output: Result<B::Output, FutureError>) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::of(cell) }.end_body(output);
+    }
+
+    /// Takes the body of a refused submission back.
+    ///
+    /// # Safety
+    /// As `fail`, and the cell was made by `seeded` and never published or polled, so that its body is not pinned.
+    pub(crate) unsafe fn take_body(cell: CellPtr) -> B {
+        // SAFETY: the caller's promise.
+        let this = unsafe { Self::of(cell) };
+        // SAFETY: the caller's promise: nobody else knows of the cell.
+        match this.stage.with_mut(|stage| unsafe { ptr::replace(stage, Stage::Gone) }) {
+            Stage::Body(body) => body,
+            Stage::Output(_) | Stage::Gone => unreachable!("a submission that was never run has its body"),
+        }
+    }
+
+    /// # Safety
+    /// As `of`, on the home thread.
+    unsafe fn adopt_record(cell: CellPtr) {
+        // SAFETY: the caller's promise.
+        let slot = &unsafe { Self::of(cell) }.front.record;
+        // SAFETY: rule 6: only the home thread touches the record of a published cell.
+        let seed = match slot.with_mut(|slot| unsafe { ptr::replace(slot, RecordSlot::Gone) }) {
+            RecordSlot::Seed(seed) => seed,
+            RecordSlot::Kept(_) | RecordSlot::Gone => unreachable!("adopted once"),
+        };
+        let record = RecordSlot::Kept(R::adopt(seed));
+        // SAFETY: rule 6; what is written over is `Gone`, which owns nothing.
+        slot.with_mut(|slot| unsafe { ptr::write(slot, record) });
+    }
+
+    /// # Safety
+    /// As `adopt_record`, or nobody else knows of the cell.
+    unsafe fn drop_record(cell: CellPtr) {
+        // SAFETY: the caller's promise.
+        let slot = &unsafe { Self::of(cell) }.front.record;
+        // SAFETY: rule 6, and no reference to the record is left, since those borrow from a `TaskRef`.
+        drop_contained(slot.with_mut(|slot| unsafe { ptr::replace(slot, RecordSlot::Gone) }));
+    }
+
+    /// Home: moves the output out, for a task that no other thread knows.
+    ///
+    /// # Safety
+    /// As `fail`; `to` takes a `Result<B::Output, FutureError>`, and the output is there.
+    unsafe fn take_output(cell: CellPtr, to: *mut ()) {
+        // SAFETY: the caller's promise.
+        let stage = &unsafe { Self::of(cell) }.stage;
+        // SAFETY: rule 5.
+        let Stage::Output(output) = stage.with_mut(|stage| unsafe { ptr::replace(stage, Stage::Gone) }) else {
+            unreachable!("taken without an output")
+        };
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<Result<B::Output, FutureError>>().write(ManuallyDrop::into_inner(output)) };
+    }
+
+    /// Any thread: copies the output's bits out, and leaves dead ones behind.
+    ///
+    /// # Safety
+    /// As `of`; `to` takes a `Result<B::Output, FutureError>`; the caller has won the right to the output (rule 7).
+    unsafe fn copy_output(cell: CellPtr, to: *mut ()) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::of(cell) }.stage.with(|stage| {
+            // SAFETY: rule 7: nobody writes to the slot any more.
+            let Stage::Output(output) = (unsafe { &*stage }) else { unreachable!("taken without an output") };
+            // SAFETY: rule 7: nobody else takes it, and nobody drops the bits that stay.
+            let output = unsafe { ptr::read(output) };
+            // SAFETY: the caller's promise.
+            unsafe { to.cast::<Result<B::Output, FutureError>>().write(ManuallyDrop::into_inner(output)) };
+        });
+    }
+
+    /// # Safety
+    /// As `of`, and the output is published (rule 7).
+    unsafe fn error(cell: CellPtr) -> Option<FutureError> {
+        // SAFETY: the caller's promise.
+        unsafe { Self::of(cell) }.stage.with(|stage| {
+            // SAFETY: rule 7: nobody writes to the slot any more. A clone of an error touches no value.
+            match unsafe { &*stage } {
+                Stage::Output(output) => output.as_ref().err().cloned(),
+                Stage::Body(_) | Stage::Gone => None,
+            }
+        })
+    }
+
+    /// # Safety
+    /// As `of`; nobody else has a reference; an output that was taken has been forgotten.
+    unsafe fn free(cell: CellPtr) {
+        cell.header().alive.bury();
+        // SAFETY: the pointer comes from `allocate`'s Box, of this type, and is the last one.
+        let cell = unsafe { Box::from_raw(cell.0.cast::<Self>().as_ptr()) };
+        drop_contained(FreeOnDrop(ManuallyDrop::new(cell)));
+    }
+}
+
+/// Frees by way of the shim, so that a model can look at freed memory.
+struct FreeOnDrop<T>(ManuallyDrop<Box<T>>);
+
+impl<T> Drop for FreeOnDrop<T> {
+    fn drop(&mut self) {
+        // SAFETY: it is taken here only, once.
+        free(unsafe { ManuallyDrop::take(&mut self.0) });
+    }
+}
+
+impl CellPtr {
+    pub(crate) fn from_raw(raw: *mut Header) -> Option<Self> {
+        NonNull::new(raw).map(Self)
+    }
+
+    pub(crate) fn as_ptr(self) -> *mut Header {
+        self.0.as_ptr()
+    }
+
+    /// The front of the cell, for as long as the caller's reference keeps it.
+    pub(crate) fn header<'a>(self) -> &'a Header {
+        // SAFETY: rule 1: who holds a pointer holds a reference, or has just won the last one.
+        let header = unsafe { self.0.as_ref() };
+        header.alive.check();
+        header
+    }
+
+    pub(crate) fn next(self) -> *mut Header {
+        // SAFETY: rule 3: the node is in a batch, which its taker owns.
+        self.header().next.with(|next| unsafe { *next })
+    }
+
+    pub(crate) fn set_next(self, node: *mut Header) {
+        // SAFETY: rule 3: the node is not published yet, or in a batch, which its taker owns.
+        self.header().next.with_mut(|next| unsafe { *next = node });
+    }
+
+    pub(crate) fn retain(self) {
+        self.header().state.retain();
+    }
+
+    /// Gives one reference back, and frees the cell with the last one.
+    pub(crate) fn release(self) {
+        if self.header().state.release() {
+            self.free();
+        }
+    }
+
+    /// Home: gives the home thread's reference back.
+    pub(crate) fn release_home(self) {
+        if self.header().state.release_home() {
+            self.free();
+        }
+    }
+
+    fn free(self) {
+        let header = self.header();
+        if !header.state.load().is_taken() {
+            self.drop_stage();
+        }
+        // SAFETY: rule 1: the last reference is ours, and an output that is still there was taken.
+        unsafe { (header.vtable.free)(self) };
+    }
+
+    /// Home: polls the body once. Ready: it is dropped, and its output in its place.
+    pub(crate) fn poll(self, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: rule 5, by our caller `TaskRef`, which asserts that the body is there and not in use.
+        unsafe { (self.header().vtable.poll)(self, cx) }
+    }
+
+    /// Drops the body, if it is there still, and puts an error in its place.
+    pub(crate) fn fail(self, error: FutureError) {
+        // SAFETY: rule 5, by our callers.
+        unsafe { (self.header().vtable.fail)(self, error) }
+    }
+
+    /// Drops what the slot holds.
+    pub(crate) fn drop_stage(self) {
+        // SAFETY: rule 5, or the last reference is ours (rule 1).
+        unsafe { (self.header().vtable.drop_stage)(self) }
+    }
+
+    pub(crate) fn adopt_record(self) {
+        // SAFETY: rule 6, by our caller `TaskRef::adopt`, which runs once.
+        unsafe { (self.header().vtable.adopt_record)(self) }
+    }
+
+    pub(crate) fn drop_record(self) {
+        // SAFETY: rule 6, by our callers: no `TaskRef` is left, or the submission was refused.
+        unsafe { (self.header().vtable.drop_record)(self) }
+    }
+
+    /// Home: moves the output of a home-made task out.
+    ///
+    /// # Safety
+    /// The task was made with a body whose output is `T`, it has ended, and its output is there.
+    pub(crate) unsafe fn take_output<T>(self) -> Result<T, FutureError> {
+        let mut output = MaybeUninit::<Result<T, FutureError>>::uninit();
+        // SAFETY: the caller's promise.
+        unsafe { (self.header().vtable.take_output)(self, output.as_mut_ptr().cast()) };
+        // SAFETY: `take_output` has written it.
+        unsafe { output.assume_init() }
+    }
+
+    /// Any thread: takes the output of a submission.
+    ///
+    /// # Safety
+    /// The cell's output is a `T`, it is published, and the caller has won `State::take`.
+    pub(crate) unsafe fn copy_output<T>(self) -> Result<T, FutureError> {
+        let mut output = MaybeUninit::<Result<T, FutureError>>::uninit();
+        // SAFETY: the caller's promise.
+        unsafe { (self.header().vtable.copy_output)(self, output.as_mut_ptr().cast()) };
+        // SAFETY: `copy_output` has written it.
+        unsafe { output.assume_init() }
+    }
+
+    /// The published output's error.
+    pub(crate) fn error(self) -> Option<FutureError> {
+        // SAFETY: rule 7, by our callers, who have seen FINISHED; or rule 5.
+        unsafe { (self.header().vtable.error)(self) }
+    }
+
+    /// The loop's record of the task.
+    ///
+    /// # Safety
+    /// On the home thread, after adoption, for no longer than a `TaskRef` is held.
+    pub(crate) unsafe fn record<'a, R: Record>(self) -> &'a R {
+        assert!((self.header().vtable.record_type)() == TypeId::of::<R>(), "a record of another type");
+        // SAFETY: the record has the same place in each cell with a record of type `R`, which was just checked.
+        let front = unsafe { self.0.cast::<Front<R>>().as_ref() };
+        // SAFETY: rule 6; the reference lives no longer than the record, by the caller's promise.
+        match front.record.with(|slot| unsafe { &*slot }) {
+            RecordSlot::Kept(record) => record,
+            RecordSlot::Seed(_) | RecordSlot::Gone => unreachable!("adopted, and not released"),
+        }
+    }
+}

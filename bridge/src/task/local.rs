@@ -1,0 +1,102 @@
+//! The part of a task cell that only its home thread touches: plain memory, no atomics.
+
+use crate::sync::UnsafeCell;
+
+/// A step of the task stands in the ready list.
+pub(crate) const QUEUED: u32 = 1 << 0;
+/// The body is being polled, or dropped, further up this thread's stack.
+pub(crate) const RUNNING: u32 = 1 << 1;
+/// The node has been taken from the inbox for the first time: `refs` and the record are in use.
+pub(crate) const ADOPTED: u32 = 1 << 2;
+/// The node was taken from the inbox and not yet run: the next step has to clear `NOTIFIED` in the shared word.
+pub(crate) const DRAINED: u32 = 1 << 3;
+/// The body is gone, or the loop is closed: wakes mean nothing and the loop may be gone.
+pub(crate) const ENDED: u32 = 1 << 4;
+/// The output was given to the local handle.
+pub(crate) const TAKEN: u32 = 1 << 5;
+/// There is a cross-thread future for it: the output is published by the shared word, not by `ENDED`.
+pub(crate) const SUBMITTED: u32 = 1 << 6;
+/// The home thread has given its reference back: only the memory is left.
+pub(crate) const RELEASED: u32 = 1 << 7;
+/// The shared word says `ENDED`, or need not.
+pub(crate) const PUBLISHED: u32 = 1 << 8;
+/// The loop was closed before the body ended, so there is no outcome.
+pub(crate) const ABANDONED: u32 = 1 << 9;
+/// It is no task but a callback that another thread handed in.
+pub(crate) const CALL: u32 = 1 << 10;
+
+/// References that the home thread has, and its flags. Read and written by the home thread alone (rule 4).
+pub(crate) struct Local(UnsafeCell<Fields>);
+
+#[derive(Clone, Copy)]
+struct Fields {
+    refs: u32,
+    flags: u32,
+    /// The task's place in the loop's list.
+    slot: u32,
+}
+
+impl Local {
+    pub(crate) fn new(refs: u32, flags: u32) -> Self {
+        Self(UnsafeCell::new(Fields { refs, flags, slot: 0 }))
+    }
+
+    /// For a submission, before the home thread knows of it.
+    pub(crate) fn submitted() -> Self {
+        Self::new(0, 0)
+    }
+
+    /// For a call, before the home thread knows of it.
+    pub(crate) fn call() -> Self {
+        Self::new(0, CALL | PUBLISHED)
+    }
+
+    pub(crate) fn has(&self, flag: u32) -> bool {
+        self.get().flags & flag != 0
+    }
+
+    pub(crate) fn set(&self, flag: u32) {
+        self.change(|fields| fields.flags |= flag);
+    }
+
+    pub(crate) fn clear(&self, flag: u32) {
+        self.change(|fields| fields.flags &= !flag);
+    }
+
+    /// Sets a flag; true if it was clear.
+    pub(crate) fn raise(&self, flag: u32) -> bool {
+        let was_clear = !self.has(flag);
+        self.set(flag);
+        was_clear
+    }
+
+    pub(crate) fn slot(&self) -> u32 {
+        self.get().slot
+    }
+
+    pub(crate) fn set_slot(&self, slot: u32) {
+        self.change(|fields| fields.slot = slot);
+    }
+
+    pub(crate) fn retain(&self) {
+        self.change(|fields| fields.refs = fields.refs.checked_add(1).expect("fewer than 2^32 handles of a task"));
+    }
+
+    /// True if it was the last reference.
+    pub(crate) fn release(&self) -> bool {
+        self.change(|fields| {
+            fields.refs -= 1;
+            fields.refs == 0
+        })
+    }
+
+    fn get(&self) -> Fields {
+        // SAFETY: rule 4: only the home thread comes here, and no reference into the cell outlives a closure.
+        self.0.with(|fields| unsafe { *fields })
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Fields) -> R) -> R {
+        // SAFETY: rule 4, and `change` runs none but our own code, which does not come here again.
+        self.0.with_mut(|fields| change(unsafe { &mut *fields }))
+    }
+}

@@ -1,0 +1,436 @@
+//! A task's cell: who may touch which field, and when. The code cites these rules by number.
+//!
+//! 1. **The allocation** lives as long as `state` counts a reference. References are: one of the home thread (however
+//!    many `TaskRef`s it has), one of a node while `NOTIFIED` is set, one of each waker, one of the cross-thread
+//!    future, one of a promise. Who gives the last one back frees it.
+//! 2. **`state`** is changed by any thread that has a reference, through the transitions of `state` alone.
+//! 3. **`next`** belongs to who sets `NOTIFIED`, until the node is pushed; then to who takes the batch. The next
+//!    pusher comes only after `begin_step` has cleared `NOTIFIED`.
+//! 4. **`local`** belongs to the home thread, from the first time that the node is taken from the inbox; before that
+//!    nobody reads it.
+//! 5. **The stage** (body, then output) belongs to the home thread, or to the submitter or the promise while nobody
+//!    else knows of it, until `finish` publishes it; of a task that is not published, for ever.
+//! 6. **The record** belongs to the home thread; before adoption it is a seed and comes along with the body. It is
+//!    dropped with the last `TaskRef`.
+//! 7. **A published output** is not written any more. Any thread that has seen `FINISHED` may look at its error; its
+//!    value is for who wins `take`.
+//! 8. **`core`** may be looked at by the home thread while `ENDED` is clear in `local`; by who has set `NOTIFIED` in
+//!    `state`, until its push returns; by who holds a `Remote` of that loop. A closing loop counts those who are
+//!    half-way between the word and the inbox, and keeps the core for them.
+//! 9. **`watchers`** is for any thread with a reference, under its lock, which is never held over foreign code.
+//!
+//! Foreign code is called in these places, each of which contains a panic: the body's `poll` and destructor, the
+//! output's and the record's destructor (`cell`), wakers and callbacks (`watchers`), calls (`call`).
+
+mod cell;
+mod list;
+mod local;
+mod state;
+mod waker;
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker};
+
+pub use cell::Record;
+pub(crate) use cell::{Birth, Cell, CellPtr, Header};
+pub(crate) use list::TaskList;
+pub(crate) use local::Local;
+pub(crate) use state::{AfterCancel, AfterFinish, State};
+
+use crate::core::LoopCore;
+use crate::errors::FutureError;
+use crate::home::Ready;
+use crate::sync::this_thread;
+use crate::watchers::{self, Until};
+use local::{ABANDONED, ADOPTED, CALL, DRAINED, ENDED, PUBLISHED, QUEUED, RELEASED, RUNNING, SUBMITTED, TAKEN};
+
+/// A task, as its own loop's thread sees it. It counts without atomics, and cannot leave the thread.
+pub struct TaskRef {
+    cell: CellPtr,
+    not_send: PhantomData<*mut ()>,
+}
+
+/// What a step has come to.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stepped {
+    /// The body waits.
+    Pending,
+    /// The body has ended, by itself or by a panic, and is dropped. If `publish`, a cross-thread future waits for
+    /// [`TaskRef::publish`].
+    Ended {
+        /// Is there a cross-thread future?
+        publish: bool,
+    },
+}
+
+impl TaskRef {
+    /// A task made on this thread. One reference is the result.
+    pub(crate) fn make<R: Record, B: Future>(core: NonNull<LoopCore>, record: R, body: B) -> Self {
+        let local = Local::new(1, ADOPTED | PUBLISHED);
+        let birth = Birth { state: State::home_made(), local, core: Some(core), thread: this_thread() };
+        let task = Self::owning(Cell::kept(birth, record, body));
+        task.enlist();
+        task
+    }
+
+    /// A node that was taken from the inbox for the first time.
+    pub(crate) fn first(cell: CellPtr) -> Self {
+        cell.header().local.retain();
+        Self::owning(cell)
+    }
+
+    /// One more reference. None if the home thread has given its own back: the task is gone.
+    fn another(cell: CellPtr) -> Option<Self> {
+        if cell.header().local.has(RELEASED) {
+            return None;
+        }
+        cell.header().local.retain();
+        Some(Self::owning(cell))
+    }
+
+    fn owning(cell: CellPtr) -> Self {
+        Self { cell, not_send: PhantomData }
+    }
+
+    fn local(&self) -> &Local {
+        &self.cell.header().local
+    }
+
+    /// The task that a waker wakes, if it belongs to a loop of this thread and is not gone.
+    pub fn from_waker(waker: &Waker) -> Option<Self> {
+        waker::task_of(waker)
+    }
+
+    /// The loop's record of the task.
+    ///
+    /// # Panics
+    /// If the loop's records are of another type.
+    pub fn record<R: Record>(&self) -> &R {
+        assert!(self.local().has(ADOPTED), "adopt the task first");
+        // SAFETY: on the home thread, as a `TaskRef` cannot leave it; adopted; and borrowed from `self`.
+        unsafe { self.cell.record() }
+    }
+
+    /// Has the body ended, or its loop been closed?
+    pub fn has_ended(&self) -> bool {
+        self.local().has(ENDED)
+    }
+
+    /// Does a step of it stand in the ready list?
+    pub fn is_queued(&self) -> bool {
+        self.local().has(QUEUED)
+    }
+
+    /// Is its body on this thread's stack?
+    pub fn is_running(&self) -> bool {
+        self.local().has(RUNNING)
+    }
+
+    /// Puts a step into the ready list, unless one stands there or the task has ended.
+    pub fn wake(&self) {
+        Self::schedule(self.cell);
+    }
+
+    /// On the home thread.
+    pub(crate) fn schedule(cell: CellPtr) {
+        let header = cell.header();
+        if header.local.has(ENDED) || !header.local.has(ADOPTED) || !header.local.raise(QUEUED) {
+            return;
+        }
+        header.local.retain();
+        let task = Self::owning(cell);
+        LoopCore::push_ready(task.core(), Ready::Step(task));
+    }
+
+    /// The submission becomes a task. False if it was cancelled before: it never begins, and ends here.
+    pub fn adopt(&self) -> bool {
+        assert!(self.local().raise(ADOPTED), "adopted once");
+        self.local().set(SUBMITTED);
+        self.cell.adopt_record();
+        if self.begin_step() {
+            self.local().set(ENDED);
+            self.cell.fail(FutureError::Cancelled);
+            self.publish();
+            return false;
+        }
+        self.enlist();
+        true
+    }
+
+    /// The loop counts it among its tasks from now on, until it ends.
+    fn enlist(&self) {
+        LoopCore::with_tasks(self.core(), |tasks| tasks.insert(self.clone()));
+    }
+
+    fn core(&self) -> NonNull<LoopCore> {
+        self.cell.header().core.expect("a task with a body has a loop")
+    }
+
+    pub(crate) fn slot(&self) -> u32 {
+        self.local().slot()
+    }
+
+    pub(crate) fn set_slot(&self, slot: u32) {
+        self.local().set_slot(slot);
+    }
+
+    /// A call's turn has come.
+    pub(crate) fn take_up(&self) {
+        assert!(self.is_call() && self.local().raise(ADOPTED), "a call runs once");
+        self.cell.adopt_record();
+        let is_cancelled = self.begin_step();
+        debug_assert!(!is_cancelled, "a call has no future to cancel");
+    }
+
+    /// Is it a callback that another thread handed in?
+    pub(crate) fn is_call(&self) -> bool {
+        self.local().has(CALL)
+    }
+
+    /// The loop closed before it took the submission up.
+    pub(crate) fn refuse(&self, error: FutureError) {
+        if self.is_call() {
+            return;
+        }
+        assert!(self.local().raise(ADOPTED), "refused instead of adopted");
+        self.local().set(SUBMITTED | ENDED);
+        self.cell.fail(error);
+        self.publish();
+    }
+
+    /// The node's turn has come: clears what the inbox set. True if another thread asked for cancellation.
+    pub fn begin_step(&self) -> bool {
+        self.local().clear(QUEUED);
+        if !self.local().has(DRAINED) {
+            return false;
+        }
+        self.local().clear(DRAINED);
+        self.cell.header().state.begin_step()
+    }
+
+    /// Polls the body once, with a waker that wakes this task.
+    ///
+    /// # Panics
+    /// If the body has ended, or is being polled. A panic of the body does not get here: it is the task's outcome.
+    pub fn poll(&self) -> Stepped {
+        assert!(!self.has_ended(), "polled after its end");
+        assert!(self.local().raise(RUNNING), "polled while it is being polled");
+        let waker = waker::borrowed(self.cell);
+        let polled = self.cell.poll(&mut Context::from_waker(&waker));
+        self.local().clear(RUNNING);
+        match polled {
+            Poll::Pending => Stepped::Pending,
+            Poll::Ready(()) => self.ended(),
+        }
+    }
+
+    /// Drops the body where it stands, and makes `error` the outcome.
+    ///
+    /// # Panics
+    /// If the body has ended, or is being polled.
+    pub fn end_with(&self, error: FutureError) -> Stepped {
+        assert!(!self.has_ended(), "ended twice");
+        assert!(self.local().raise(RUNNING), "dropped while it is being polled");
+        self.cell.fail(error);
+        self.local().clear(RUNNING);
+        self.ended()
+    }
+
+    fn ended(&self) -> Stepped {
+        self.retire();
+        Stepped::Ended { publish: !self.local().has(PUBLISHED) }
+    }
+
+    /// Nobody pushes the node any more, and the loop no longer counts the task. A wake that is on its way is counted,
+    /// for the loop's close (rule 8).
+    fn retire(&self) {
+        let header = self.cell.header();
+        if !header.local.raise(ENDED) {
+            return;
+        }
+        if header.state.deafen().is_notified() && !header.local.has(DRAINED) {
+            LoopCore::count_late_node(self.core());
+        }
+        drop(LoopCore::with_tasks(self.core(), |tasks| tasks.remove(self)));
+    }
+
+    /// The loop closes: as `retire`, for a task that is in no list any more.
+    pub(crate) fn deafen(&self) -> bool {
+        let header = self.cell.header();
+        header.local.set(ENDED);
+        header.state.deafen().is_notified() && !header.local.has(DRAINED)
+    }
+
+    /// Gives the outcome to the cross-thread future, and tells who waits for it. Does nothing a second time, or if
+    /// there is no such future.
+    pub fn publish(&self) {
+        debug_assert!(self.has_ended(), "published before its end");
+        if self.local().raise(PUBLISHED) {
+            publish(self.cell);
+        }
+    }
+
+    /// The loop closes and the task has not ended: drops the body. If there is a cross-thread future, `error` is its
+    /// outcome.
+    pub(crate) fn abandon(&self, error: FutureError) {
+        debug_assert!(self.has_ended(), "deafened first");
+        if self.local().has(PUBLISHED) {
+            self.local().set(ABANDONED);
+            self.cell.drop_stage();
+        } else {
+            self.cell.fail(error);
+            self.publish();
+        }
+    }
+
+    /// A lent body's time is over: drops it, or the outcome that nobody took.
+    pub(crate) fn drop_lent(&self) {
+        if !self.has_ended() {
+            self.retire();
+            self.local().set(ABANDONED);
+        }
+        if !self.local().has(TAKEN) {
+            self.local().set(TAKEN);
+            self.cell.drop_stage();
+        }
+    }
+
+    /// The body's outcome is an error: which one? None while there is no outcome.
+    pub fn error(&self) -> Option<FutureError> {
+        let is_there = self.has_ended() && !self.local().has(TAKEN);
+        if is_there { self.cell.error() } else { None }
+    }
+
+    /// The loop was closed before the body ended: there is no outcome and there will be none.
+    pub fn has_no_outcome(&self) -> bool {
+        self.local().has(ABANDONED)
+    }
+
+    /// The node came from the inbox: says so, for `begin_step`.
+    pub(crate) fn drained(cell: CellPtr) {
+        cell.header().local.set(DRAINED);
+    }
+
+    pub(crate) fn is_adopted(cell: CellPtr) -> bool {
+        cell.header().local.has(ADOPTED)
+    }
+
+    pub(crate) fn is_ended(cell: CellPtr) -> bool {
+        cell.header().local.has(ENDED)
+    }
+}
+
+/// Publishes what is in the slot. The caller is the home thread, or the promise.
+pub(crate) fn publish(cell: CellPtr) {
+    let state = &cell.header().state;
+    let is_cancelled = matches!(cell.error(), Some(FutureError::Cancelled));
+    let watched = if is_cancelled {
+        state.end_cancelled().is_watched()
+    } else {
+        match state.finish() {
+            AfterFinish::Won { watched } => watched,
+            AfterFinish::Lost => {
+                // Cancelled first: the value is nobody's, and is gone before the end is told.
+                cell.drop_stage();
+                state.end_cancelled().is_watched()
+            }
+        }
+    };
+    if watched {
+        watchers::tell(cell, Until::Ended);
+    }
+}
+
+impl Clone for TaskRef {
+    fn clone(&self) -> Self {
+        self.local().retain();
+        Self::owning(self.cell)
+    }
+}
+
+impl Drop for TaskRef {
+    fn drop(&mut self) {
+        let local = self.local();
+        if !local.release() {
+            return;
+        }
+        // Destructors run below, with the flag up so that they can't come by a new reference.
+        local.set(RELEASED);
+        self.settle();
+        self.cell.drop_record();
+        self.cell.release_home();
+    }
+}
+
+impl TaskRef {
+    /// Before the last reference goes: nothing that was begun is left open.
+    fn settle(&self) {
+        let local = self.local();
+        debug_assert!(!local.has(ADOPTED) || self.is_call() || local.has(ENDED), "the loop's list has a reference");
+        if local.has(DRAINED) {
+            // The node was taken from the inbox, and what it carries was never used.
+            local.clear(DRAINED);
+            self.cell.release();
+        }
+        if !local.has(SUBMITTED) {
+            self.cell.drop_stage();
+        } else {
+            // A runtime that forgot to.
+            self.publish();
+        }
+    }
+}
+
+impl PartialEq for TaskRef {
+    /// Is it the same task?
+    fn eq(&self, other: &Self) -> bool {
+        self.cell == other.cell
+    }
+}
+
+impl Eq for TaskRef {}
+
+impl fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskRef").field("at", &self.cell.as_ptr()).field("ended", &self.has_ended()).finish()
+    }
+}
+
+/// A task made on its own loop, with the type of its output.
+pub struct HomeTask<T> {
+    task: TaskRef,
+    output: PhantomData<T>,
+}
+
+impl<T> HomeTask<T> {
+    /// # Safety
+    /// The task's body has output `T`, and the task was made at home.
+    pub(crate) unsafe fn new(task: TaskRef) -> Self {
+        Self { task, output: PhantomData }
+    }
+
+    /// The task, without the type.
+    pub fn task(&self) -> &TaskRef {
+        &self.task
+    }
+
+    /// Takes the outcome. None if there is none: it has not ended, or the outcome was taken before.
+    pub fn take(&self) -> Option<Result<T, FutureError>> {
+        let local = self.task.local();
+        if !local.has(ENDED) || local.has(RUNNING) || self.task.has_no_outcome() || !local.raise(TAKEN) {
+            return None;
+        }
+        // SAFETY: by `new` the output is a `T` and nobody's but the home thread's; it has ended, and was not taken.
+        Some(unsafe { self.task.cell.take_output() })
+    }
+}
+
+impl<T> fmt::Debug for HomeTask<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.task.fmt(f)
+    }
+}

@@ -1,0 +1,165 @@
+//! Waiting: look a while, then sleep.
+//!
+//! Two threads that are awake exchange a cache line in a tenth of a microsecond; waking one that sleeps on another
+//! core costs tens. So who waits looks first, for about as long as a wake-up costs, *if that has paid lately*: after
+//! a few failures in a row it looks only now and then, more and more rarely, so that an idle thread uses no time and
+//! nobody is held up by a looker on a machine with fewer free cores than threads.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::sync::{Deadline, Parker, cores, spin_loop, this_core};
+use crate::task::CellPtr;
+use crate::watchers::{self, Tell, Until};
+
+/// How long a thread that has nothing to do looks for news before it sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Spin {
+    /// For a few microseconds, and only if that has paid lately.
+    #[default]
+    Adaptive,
+    /// It sleeps at once.
+    Never,
+    /// Always this long.
+    For(Duration),
+}
+
+/// About what it costs to put a thread to sleep and to wake it.
+const LOOK: Duration = Duration::from_micros(5);
+/// Failures in a row until looking becomes rare.
+const PATIENCE: u32 = 3;
+/// How often a thread waits without looking after that, at first; it doubles with each further failure.
+const FIRST_SKIP: u32 = 64;
+/// How often at the most.
+const LAST_SKIP: u32 = 1 << 14;
+/// Looks between two looks at the clock.
+const ROUND: u32 = 16;
+
+/// Whether looking has paid lately, for one waiting side.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Looker {
+    misses: u32,
+    skips: u32,
+}
+
+impl Looker {
+    /// Looks for `news` as `spin` says. `is_same_core`: the other side last ran on the looker's own core, where looking
+    /// only holds it up.
+    pub(crate) fn look(
+        &mut self,
+        spin: Spin,
+        news: impl Fn() -> bool,
+        is_same_core: impl FnOnce() -> bool,
+    ) -> bool {
+        let (limit, adapts) = match spin {
+            Spin::Never => return news(),
+            Spin::For(limit) => (limit, false),
+            Spin::Adaptive => (LOOK, true),
+        };
+        if news() {
+            return true;
+        }
+        if adapts && (cores() == 1 || !self.may_look(is_same_core)) {
+            return false;
+        }
+        let found = look_for(limit, news);
+        self.learn(found);
+        found
+    }
+
+    fn may_look(&mut self, is_same_core: impl FnOnce() -> bool) -> bool {
+        if self.skips > 0 {
+            self.skips -= 1;
+            return false;
+        }
+        if is_same_core() {
+            self.misses = self.misses.max(PATIENCE);
+            self.skips = LAST_SKIP;
+            return false;
+        }
+        true
+    }
+
+    fn learn(&mut self, found: bool) {
+        if found {
+            *self = Self::default();
+            return;
+        }
+        self.misses = self.misses.saturating_add(1);
+        if let Some(doublings) = self.misses.checked_sub(PATIENCE) {
+            self.skips = FIRST_SKIP.checked_shl(doublings.min(16)).unwrap_or(LAST_SKIP).min(LAST_SKIP);
+        }
+    }
+}
+
+fn look_for(limit: Duration, news: impl Fn() -> bool) -> bool {
+    let deadline = Deadline::after(limit);
+    loop {
+        for _ in 0..ROUND {
+            if news() {
+                return true;
+            }
+            spin_loop();
+        }
+        if deadline.is_some_and(Deadline::has_passed) {
+            return false;
+        }
+    }
+}
+
+/// What a blocking wait knows of the loop that it waits for, from the moment of the submission.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hint {
+    pub(crate) spin: Spin,
+    pub(crate) ran_on: u32,
+}
+
+impl Hint {
+    pub(crate) const NONE: Self = Self { spin: Spin::Never, ran_on: u32::MAX };
+}
+
+thread_local! {
+    /// Whether looking for results has paid in this thread.
+    static LOOKER: Cell<Looker> = const { Cell::new(Looker { misses: 0, skips: 0 }) };
+}
+
+/// The wait was given up: the time was up.
+pub(crate) struct TimedOut;
+
+/// Looks for the future's end without blocking for long.
+pub(crate) fn look_for_end(cell: CellPtr, until: Until, hint: Hint) -> bool {
+    let has_come = || has_reached(cell, until);
+    let is_same_core = || hint.ran_on == this_core() && hint.ran_on != u32::MAX;
+    LOOKER.with(|kept| {
+        let mut looker = kept.get();
+        let found = looker.look(hint.spin, has_come, is_same_core);
+        kept.set(looker);
+        found
+    })
+}
+
+/// Blocks until the cell has reached what is waited for. Callers make sure that it can.
+pub(crate) fn block(cell: CellPtr, until: Until, deadline: Option<Deadline>) -> Result<(), TimedOut> {
+    let parker = Parker::of_this_thread();
+    let Some(place) = watchers::watch(cell, until, Tell::Thread(parker.clone())) else { return Ok(()) };
+    loop {
+        if has_reached(cell, until) {
+            // Told or about to be: whoever tells finds nobody, or a thread that is awake.
+            drop(watchers::leave(cell, place));
+            return Ok(());
+        }
+        if deadline.is_some_and(Deadline::has_passed) {
+            drop(watchers::leave(cell, place));
+            return if has_reached(cell, until) { Ok(()) } else { Err(TimedOut) };
+        }
+        parker.park(deadline);
+    }
+}
+
+pub(crate) fn has_reached(cell: CellPtr, until: Until) -> bool {
+    let now = cell.header().state.load();
+    match until {
+        Until::Done => now.is_done(),
+        Until::Ended => now.is_ended(),
+    }
+}

@@ -1,0 +1,128 @@
+//! Who wants to hear of a cross-thread future's end: blocked threads, wakers, callbacks.
+//!
+//! The list is guarded by a lock; the cell's word says, by `WATCHED`, whether it was ever used, so that a future
+//! that nobody waits for is completed without one. Who comes puts itself into the list first and says so in the word
+//! then; who completes changes the word first and looks into the list then. So one of the two sees the other.
+
+use std::task::Waker;
+
+use crate::foreign::{contain, drop_contained};
+use crate::sync::{Parker, lock};
+use crate::task::CellPtr;
+
+/// What a watcher waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Until {
+    /// The outcome is known.
+    Done,
+    /// The body and all it owned are dropped as well.
+    Ended,
+}
+
+/// How a watcher is told.
+pub(crate) enum Tell {
+    Thread(Parker),
+    Task(Waker),
+    Callback(Box<dyn FnOnce() + Send>),
+}
+
+impl Tell {
+    /// Foreign code, unless it is a thread.
+    fn now(self) {
+        // A panic in a waker or callback harms neither the completer nor the other watchers; the hook has reported it.
+        drop(contain(|| match self {
+            Self::Thread(parker) => parker.unpark(),
+            Self::Task(waker) => waker.wake(),
+            Self::Callback(callback) => callback(),
+        }));
+    }
+
+    fn is_thread(&self) -> bool {
+        matches!(self, Self::Thread(_))
+    }
+}
+
+/// A place in the list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place(u32);
+
+/// The list, in the order of coming.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    list: Vec<(Place, Until, Tell)>,
+    places: u32,
+}
+
+/// Puts a watcher into the list. None: it is too late, and the watcher was told, or will not be.
+pub(crate) fn watch(cell: CellPtr, until: Until, tell: Tell) -> Option<Place> {
+    let header = cell.header();
+    let place = {
+        let mut watchers = lock(&header.watchers);
+        watchers.places = watchers.places.wrapping_add(1);
+        let place = Place(watchers.places);
+        watchers.list.push((place, until, tell));
+        place
+    };
+    let now = header.state.watch();
+    let too_late = match until {
+        Until::Done => now.is_done(),
+        Until::Ended => now.is_ended(),
+    };
+    if !too_late {
+        return Some(place);
+    }
+    // The completer may have looked into the list before we stood in it.
+    if let Some(tell) = leave(cell, place) {
+        tell.now();
+    }
+    None
+}
+
+/// Takes a watcher out again, if it was not told meanwhile.
+pub(crate) fn leave(cell: CellPtr, place: Place) -> Option<Tell> {
+    let mut watchers = lock(&cell.header().watchers);
+    let index = watchers.list.iter().position(|(at, ..)| *at == place)?;
+    Some(watchers.list.remove(index).2)
+}
+
+/// Puts another waker into a place. False if it was told meanwhile.
+pub(crate) fn replace_waker(cell: CellPtr, place: Place, waker: &Waker) -> bool {
+    let is_same = |tell: &Tell| matches!(tell, Tell::Task(old) if old.will_wake(waker));
+    {
+        let watchers = lock(&cell.header().watchers);
+        match watchers.list.iter().find(|(at, ..)| *at == place) {
+            None => return false,
+            Some((.., tell)) if is_same(tell) => return true,
+            Some(_) => {}
+        }
+    }
+    // Cloning and dropping a waker is foreign code: it runs outside the lock.
+    let new = Tell::Task(waker.clone());
+    let old = {
+        let mut watchers = lock(&cell.header().watchers);
+        match watchers.list.iter_mut().find(|(at, ..)| *at == place) {
+            Some((.., tell)) => std::mem::replace(tell, new),
+            None => new,
+        }
+    };
+    drop_contained(old);
+    let watchers = lock(&cell.header().watchers);
+    watchers.list.iter().any(|(at, ..)| *at == place)
+}
+
+/// Tells those who wait for what is now true: threads first, as a callback may take its time; then the others, in the
+/// order of coming. The caller has a reference, and has changed the word.
+pub(crate) fn tell(cell: CellPtr, reached: Until) {
+    let list = {
+        let mut watchers = lock(&cell.header().watchers);
+        let (now, later) = std::mem::take(&mut watchers.list)
+            .into_iter()
+            .partition(|(_, until, _)| reached == Until::Ended || *until == Until::Done);
+        watchers.list = later;
+        now
+    };
+    let (threads, others): (Vec<_>, Vec<_>) = Vec::into_iter(list).partition(|(.., tell)| tell.is_thread());
+    for (.., tell) in threads.into_iter().chain(others) {
+        tell.now();
+    }
+}

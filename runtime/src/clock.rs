@@ -1,0 +1,102 @@
+//! The time of one loop: the machine's monotonic clock, or a virtual one that stands still until the loop moves it.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// A loop's clock. Its times are durations since its own origin, so that virtual time begins at zero.
+///
+/// `Duration::MAX` as a point in time means never.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    source: Source,
+}
+
+/// Where the time comes from.
+#[derive(Debug)]
+enum Source {
+    /// Time passes by itself, counted from this instant.
+    Monotonic(Instant),
+    /// Time passes when `advance_to` says so.
+    Virtual(Cell<Duration>),
+}
+
+impl Clock {
+    /// Makes a clock that begins now and follows the machine's monotonic clock.
+    pub(crate) fn monotonic() -> Self {
+        Self { source: Source::Monotonic(Instant::now()) }
+    }
+
+    /// Makes a clock that stands at zero until it is advanced.
+    pub(crate) fn virtual_time() -> Self {
+        Self { source: Source::Virtual(Cell::new(Duration::ZERO)) }
+    }
+
+    /// Returns the time since the clock's origin. It never goes backwards.
+    pub(crate) fn time(&self) -> Duration {
+        match &self.source {
+            Source::Monotonic(origin) => origin.elapsed(),
+            Source::Virtual(now) => now.get(),
+        }
+    }
+
+    /// Says whether this clock only moves when it is told to.
+    pub(crate) fn is_virtual(&self) -> bool {
+        matches!(self.source, Source::Virtual(_))
+    }
+
+    /// Moves virtual time forward to `time`; a time that has passed already leaves the clock where it is.
+    ///
+    /// # Panics
+    ///
+    /// If the clock is monotonic.
+    pub(crate) fn advance_to(&self, time: Duration) {
+        match &self.source {
+            Source::Monotonic(_) => panic!("a monotonic clock advances by itself"),
+            Source::Virtual(now) => now.set(now.get().max(time)),
+        }
+    }
+
+    /// Returns the time that is `delay` from now; a sum too large to be a time is never.
+    pub(crate) fn deadline_after(&self, delay: Duration) -> Duration {
+        self.time().saturating_add(delay)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn monotonic_time_passes_by_itself() {
+        let clock = Clock::monotonic();
+        let before = clock.time();
+        while clock.time() == before {}
+        assert!(clock.time() > before);
+        assert!(!clock.is_virtual());
+    }
+
+    #[test]
+    fn virtual_time_starts_at_zero_and_never_goes_backwards() {
+        let clock = Clock::virtual_time();
+        assert!(clock.is_virtual());
+        assert_eq!(clock.time(), Duration::ZERO);
+        clock.advance_to(Duration::from_secs(5));
+        clock.advance_to(Duration::from_secs(3));
+        assert_eq!(clock.time(), Duration::from_secs(5));
+    }
+
+    #[test]
+    #[should_panic(expected = "a monotonic clock advances by itself")]
+    fn monotonic_time_cannot_be_advanced() {
+        Clock::monotonic().advance_to(Duration::from_secs(1));
+    }
+
+    #[test]
+    fn deadlines_saturate_at_never() {
+        let clock = Clock::virtual_time();
+        clock.advance_to(Duration::from_secs(1));
+        assert_eq!(clock.deadline_after(Duration::from_secs(2)), Duration::from_secs(3));
+        assert_eq!(clock.deadline_after(Duration::MAX), Duration::MAX);
+        assert_eq!(Clock::monotonic().deadline_after(Duration::MAX), Duration::MAX);
+    }
+}

@@ -1,0 +1,5 @@
+//! stub
+#![allow(dead_code, reason = "skeleton")]
+mod clock;
+mod reactor;
+mod timers;
