@@ -7,7 +7,8 @@ use crate::errors::{Forked, LoopClosed, LoopDied, Refusal};
 use crate::home::{HomeState, Ready};
 use crate::inbox::{Inbox, Pushed};
 use crate::sync::{
-    Alive, AtomicU32, AtomicUsize, Mutex, Ordering, ThreadToken, UnsafeCell, free, generation, lock, this_core,
+    Alive, AtomicU32, AtomicUsize, Mutex, Ordering, ThreadToken, UnsafeCell, free, generation, lock,
+    this_core,
 };
 use crate::task::{CellPtr, TaskList};
 use crate::wait::Spin;

@@ -5,6 +5,8 @@
 //! are one act under the lock, so of two threads that would block on each other the second one sees the first. A
 //! thread that owns no loop keeps nobody from anything and takes no part; nor does a wait that does not block.
 
+use std::ptr::NonNull;
+
 use crate::core::{CoreRef, LoopCore};
 use crate::errors::WouldDeadlock;
 use crate::sync::{Mutex, ThreadToken, lock, process_wide, this_thread};
@@ -19,12 +21,14 @@ process_wide! {
 #[derive(Default)]
 struct Table {
     loops: Vec<Owned>,
+    loops_made: u64,
     waits: Vec<Wait>,
     tickets: u64,
 }
 
-/// A loop and the thread that owns it. The address only tells loops apart.
+/// A loop and the thread that owns it.
 struct Owned {
+    id: u64,
     core: usize,
     thread: ThreadToken,
     name: String,
@@ -45,10 +49,23 @@ struct EndOf(CellPtr, Until);
 // taken it out.
 unsafe impl Send for EndOf {}
 
-/// A loop was made in this thread.
-pub(crate) fn add_loop(core: &CoreRef) {
-    let owned = Owned { core: core.as_ptr().addr().get(), thread: core.thread, name: core.name.clone() };
-    lock(&TABLE).loops.push(owned);
+/// A loop was made in this thread. Its number is never used again.
+pub(crate) fn add_loop(core: &CoreRef) -> u64 {
+    let mut table = lock(&TABLE);
+    table.loops_made += 1;
+    let id = table.loops_made;
+    let address = core.as_ptr().expose_provenance().get();
+    table.loops.push(Owned { id, core: address, thread: core.thread, name: core.name.clone() });
+    id
+}
+
+/// The open loop of this number.
+pub(crate) fn find_loop(id: u64) -> Option<CoreRef> {
+    let table = lock(&TABLE);
+    let owned = table.loops.iter().find(|owned| owned.id == id)?;
+    // A loop that stands in the table is kept by its home until it is taken out, under this lock.
+    let core = NonNull::new(std::ptr::with_exposed_provenance_mut(owned.core))?;
+    Some(CoreRef::another(core))
 }
 
 /// The loop is closed.
@@ -99,7 +116,9 @@ pub(crate) fn check_own_thread(cell: CellPtr) -> Result<(), WouldDeadlock> {
         return Ok(());
     }
     let table = lock(&TABLE);
-    Err(WouldDeadlock { path: vec![table.name_of_core(core).unwrap_or_else(|| table.name_of(header.thread))] })
+    Err(WouldDeadlock {
+        path: vec![table.name_of_core(core).unwrap_or_else(|| table.name_of(header.thread))],
+    })
 }
 
 impl Table {
@@ -112,7 +131,7 @@ impl Table {
         owned.map_or_else(|| "a thread whose loops are closed".to_owned(), |owned| owned.name.clone())
     }
 
-    fn name_of_core(&self, core: std::ptr::NonNull<LoopCore>) -> Option<String> {
+    fn name_of_core(&self, core: NonNull<LoopCore>) -> Option<String> {
         let owned = self.loops.iter().find(|owned| owned.core == core.addr().get())?;
         Some(owned.name.clone())
     }

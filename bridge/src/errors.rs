@@ -49,7 +49,10 @@ impl LoopDied {
 impl fmt::Display for LoopDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
-        write!(f, "event loop '{name}' died before the work was done; its thread ended or panicked, see `LoopThread::join`")
+        write!(
+            f,
+            "event loop '{name}' died before the work was done; its thread ended or panicked, see `LoopThread::join`"
+        )
     }
 }
 
@@ -74,6 +77,11 @@ pub struct WouldDeadlock {
 }
 
 impl WouldDeadlock {
+    /// The thread of the loop of this name waits for itself.
+    pub fn of_loop(name: impl Into<String>) -> Self {
+        Self { path: vec![name.into()] }
+    }
+
     /// The names of the loops in the circle: each one's thread waits for the next, the last one for the first.
     pub fn path(&self) -> &[String] {
         &self.path

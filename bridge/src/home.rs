@@ -85,6 +85,7 @@ pub enum Closing {
 /// The loop, as its own thread has it. Dropping it closes the loop.
 pub struct Home {
     core: CoreRef,
+    id: u64,
     looker: StdCell<Looker>,
     is_asleep: StdCell<bool>,
     not_send: PhantomData<*mut ()>,
@@ -95,9 +96,10 @@ impl Home {
     pub fn new(name: impl Into<String>, spin: Spin, bell: Box<dyn Bell>) -> Self {
         count_forks();
         let core = LoopCore::new(name.into(), spin, bell, this_thread());
-        deadlock::add_loop(&core);
+        let id = deadlock::add_loop(&core);
         Self {
             core,
+            id,
             looker: StdCell::new(Looker::default()),
             is_asleep: StdCell::new(false),
             not_send: PhantomData,
@@ -107,6 +109,11 @@ impl Home {
     /// The loop as other threads have it.
     pub fn remote(&self) -> Remote {
         Remote::new(self.core.clone())
+    }
+
+    /// A number that no other loop of this process ever has.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// Was the process forked since the loop was made? Then it is the parent's.
@@ -155,7 +162,8 @@ impl Home {
 
     /// Is there something to do without waiting: ready here, or come from outside?
     pub fn has_work(&self) -> bool {
-        self.core.on_home(|home| !home.ready.is_empty() || home.backlog.is_some()) || self.core.inbox.has_news()
+        self.core.on_home(|home| !home.ready.is_empty() || home.backlog.is_some())
+            || self.core.inbox.has_news()
     }
 
     /// Moves what has come from outside to the end of the ready list, oldest first, up to a limit. The loop is awake

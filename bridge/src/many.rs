@@ -101,7 +101,8 @@ fn is_enough(futures: &[&dyn AnyFuture], when: ReturnWhen) -> bool {
         ReturnWhen::AllCompleted => done.count() == futures.len(),
         ReturnWhen::FirstCompleted => done.next().is_some(),
         ReturnWhen::FirstException => {
-            let failed = |future: &&dyn AnyFuture| future.failure().is_some_and(|error| !error.is_cancelled());
+            let failed =
+                |future: &&dyn AnyFuture| future.failure().is_some_and(|error| !error.is_cancelled());
             done.clone().any(|future| failed(future)) || done.count() == futures.len()
         }
     }
@@ -168,7 +169,8 @@ struct Watch {
 
 impl Watch {
     fn begin(futures: &[&dyn AnyFuture]) -> Result<Self, WouldDeadlock> {
-        let pending = || futures.iter().map(|future| future.cell_ptr().get()).filter(|cell| !is_cell_done(*cell));
+        let pending =
+            || futures.iter().map(|future| future.cell_ptr().get()).filter(|cell| !is_cell_done(*cell));
         pending().try_for_each(deadlock::check_own_thread)?;
         let parker = Parker::of_this_thread();
         let tell = || Tell::Thread(parker.clone());

@@ -39,7 +39,8 @@ impl<T: Send + 'static> Promise<T> {
     /// A promise and its future.
     #[expect(clippy::new_ret_no_self, reason = "the two ends are of no use without each other")]
     pub fn new() -> (Self, CrossThreadFuture<T>) {
-        let birth = Birth { state: State::bare(), local: Local::submitted(), core: None, thread: this_thread() };
+        let birth =
+            Birth { state: State::bare(), local: Local::submitted(), core: None, thread: this_thread() };
         let cell = Bare::<T>::bare(birth, ());
         let promise = Self { cell, is_set: false, output: std::marker::PhantomData };
         (promise, CrossThreadFuture::new(cell, Hint::NONE))

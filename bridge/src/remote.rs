@@ -27,6 +27,11 @@ impl Remote {
         &self.0
     }
 
+    /// The open loop that has this number, see [`Home::id`](crate::Home::id).
+    pub fn find(id: u64) -> Option<Self> {
+        crate::deadlock::find_loop(id).map(Self)
+    }
+
     /// The loop's name.
     pub fn name(&self) -> &str {
         &self.0.name

@@ -75,8 +75,7 @@ impl Remote {
         let _blocked = deadlock::enter(self.core().thread, None)?;
         let end = EndOfScope { lent: Rc::default(), hint: self.hint() };
         let lent = Rc::clone(&end.lent);
-        let scope =
-            Scope { remote: self, lent, scope: PhantomData, env: PhantomData, record: PhantomData };
+        let scope = Scope { remote: self, lent, scope: PhantomData, env: PhantomData, record: PhantomData };
         Ok(work(&scope))
     }
 

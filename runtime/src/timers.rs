@@ -79,6 +79,11 @@ impl<T> Timers<T> {
         Some(item)
     }
 
+    /// The item of a timer that has neither fired nor been removed.
+    pub(crate) fn get(&self, key: TimerKey) -> Option<&T> {
+        self.slots.get(key.slot).filter(|slot| slot.sequence == key.sequence)?.item.as_ref()
+    }
+
     /// Returns the earliest deadline, unless no timer will ever fire.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let Reverse(earliest) = self.heap.peek()?;
@@ -101,11 +106,6 @@ impl<T> Timers<T> {
     /// Returns how many timers are pending.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
-    }
-
-    /// Says whether no timer is pending.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     fn pop_earliest(&mut self) -> Option<T> {
@@ -176,7 +176,7 @@ mod tests {
         }
         let fired: Vec<_> = std::iter::from_fn(|| timers.pop_due(seconds(2))).collect();
         assert_eq!(fired, ["a", "b", "c", "d", "e"]);
-        assert!(timers.is_empty());
+        assert_eq!(timers.len(), 0);
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
         timers.insert(seconds(1), "early");
         timers.remove(cancelled);
         assert_eq!(timers.take_all(), ["early", "late", "never"]);
-        assert!(timers.is_empty());
+        assert_eq!(timers.len(), 0);
         assert_eq!(timers.take_all(), [""; 0]);
     }
 
@@ -261,7 +261,7 @@ mod tests {
             assert_eq!(timers.remove(key), Some(item));
             assert!(timers.heap.len() <= 2 * timers.len() + TOLERATED_CANCELLED);
         }
-        assert!(timers.is_empty());
+        assert_eq!(timers.len(), 0);
     }
 
     #[test]

@@ -280,7 +280,8 @@ impl<R: Record, B: Future> Cell<R, B> {
         // SAFETY: the caller's promise.
         let stage = &unsafe { Self::of(cell) }.stage;
         // SAFETY: rule 5.
-        let Stage::Output(output) = stage.with_mut(|stage| unsafe { ptr::replace(stage, Stage::Gone) }) else {
+        let Stage::Output(output) = stage.with_mut(|stage| unsafe { ptr::replace(stage, Stage::Gone) })
+        else {
             unreachable!("taken without an output")
         };
         // SAFETY: the caller's promise.

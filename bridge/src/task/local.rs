@@ -79,7 +79,9 @@ impl Local {
     }
 
     pub(crate) fn retain(&self) {
-        self.change(|fields| fields.refs = fields.refs.checked_add(1).expect("fewer than 2^32 handles of a task"));
+        self.change(|fields| {
+            fields.refs = fields.refs.checked_add(1).expect("fewer than 2^32 handles of a task")
+        });
     }
 
     /// True if it was the last reference.

@@ -45,7 +45,9 @@ use crate::errors::FutureError;
 use crate::home::Ready;
 use crate::sync::this_thread;
 use crate::watchers::{self, Until};
-use local::{ABANDONED, ADOPTED, CALL, DRAINED, ENDED, PUBLISHED, QUEUED, RELEASED, RUNNING, SUBMITTED, TAKEN};
+use local::{
+    ABANDONED, ADOPTED, CALL, DRAINED, ENDED, PUBLISHED, QUEUED, RELEASED, RUNNING, SUBMITTED, TAKEN,
+};
 
 /// A task, as its own loop's thread sees it. It counts without atomics, and cannot leave the thread.
 pub struct TaskRef {
@@ -299,6 +301,17 @@ impl TaskRef {
         }
     }
 
+    /// Puts an error in the place of the outcome of a task that has ended and is not published; the value is dropped.
+    pub fn replace_outcome(&self, error: FutureError) {
+        assert!(self.has_ended() && !self.local().has(TAKEN | ABANDONED), "there is an outcome to replace");
+        self.cell.fail(error);
+    }
+
+    /// Is there nobody else who has a reference: neither a cross-thread future nor a waker?
+    pub fn is_detached(&self) -> bool {
+        self.cell.header().state.load().is_ours_alone()
+    }
+
     /// The body's outcome is an error: which one? None while there is no outcome.
     pub fn error(&self) -> Option<FutureError> {
         let is_there = self.has_ended() && !self.local().has(TAKEN);
@@ -370,7 +383,10 @@ impl TaskRef {
     /// Before the last reference goes: nothing that was begun is left open.
     fn settle(&self) {
         let local = self.local();
-        debug_assert!(!local.has(ADOPTED) || self.is_call() || local.has(ENDED), "the loop's list has a reference");
+        debug_assert!(
+            !local.has(ADOPTED) || self.is_call() || local.has(ENDED),
+            "the loop's list has a reference"
+        );
         if local.has(DRAINED) {
             // The node was taken from the inbox, and what it carries was never used.
             local.clear(DRAINED);

@@ -291,7 +291,7 @@ impl Snapshot {
         self.0 & (FINISHED | CANCELLED) != 0
     }
     /// The home thread's reference is the only one.
-    fn is_ours_alone(self) -> bool {
+    pub(crate) fn is_ours_alone(self) -> bool {
         self.0 / REFERENCE == 1
     }
 }

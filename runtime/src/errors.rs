@@ -1,0 +1,240 @@
+//! What can go wrong on a loop's own thread, each with a text that says what to do.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use perloop_bridge::{Forked, LoopClosed, Panicked};
+
+use crate::cancel::Cancelled;
+
+/// Declares an error that carries nothing but its text.
+macro_rules! plain_error {
+    ($(#[$meta:meta])* $name:ident: $text:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        #[non_exhaustive]
+        pub struct $name;
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($text)
+            }
+        }
+
+        impl Error for $name {}
+    };
+}
+
+plain_error! {
+    /// No loop is running in this thread.
+    NoRunningLoop: "no running event loop in this thread; call this from a task or callback, or hold an `EventLoop`"
+}
+
+plain_error! {
+    /// A running loop was to be closed.
+    CloseRunning: "cannot close a running event loop; stop it first, and close it when `run_forever` has returned"
+}
+
+plain_error! {
+    /// The event loop was interrupted by Ctrl-C, and its main task ended cancelled.
+    Interrupted: "interrupted by Ctrl-C; the main task was cancelled and has cleaned up"
+}
+
+plain_error! {
+    /// The loop was stopped before what it ran for was done.
+    StoppedBeforeDone: "the event loop was stopped before the future completed; run it again, or do not call `stop`"
+}
+
+/// This thread has no current loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoEventLoop {
+    pub(crate) thread: String,
+}
+
+impl NoEventLoop {
+    /// The thread's name.
+    pub fn thread_name(&self) -> &str {
+        &self.thread
+    }
+}
+
+impl fmt::Display for NoEventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let thread = &self.thread;
+        write!(
+            f,
+            "there is no current event loop in thread '{thread}'; make one and `set_event_loop` it there"
+        )
+    }
+}
+
+impl Error for NoEventLoop {}
+
+/// Something that belongs to one loop was waited for in another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongLoop {
+    pub(crate) belongs_to: String,
+    pub(crate) used_on: String,
+}
+
+impl fmt::Display for WrongLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { belongs_to, used_on } = self;
+        write!(
+            f,
+            "a task of event loop '{belongs_to}' was awaited on event loop '{used_on}'; \
+             use `run_coroutine_threadsafe` to wait for work on another loop"
+        )
+    }
+}
+
+impl Error for WrongLoop {}
+
+/// Why a loop does not run, or did not run to the end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LoopError {
+    /// It is closed.
+    Closed(LoopClosed),
+    /// It is running already.
+    AlreadyRunning(String),
+    /// Another loop is running in this thread; its name.
+    AnotherLoopRunning(String),
+    /// It was stopped before the future was done.
+    StoppedBeforeDone(StoppedBeforeDone),
+    /// The future's task ended cancelled.
+    Cancelled(Cancelled),
+    /// It belongs to the parent process.
+    Forked(Forked),
+    /// The system refused what the loop waits with.
+    Io(io::Error),
+}
+
+impl fmt::Display for LoopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(error) => error.fmt(f),
+            Self::AlreadyRunning(name) => {
+                write!(f, "event loop '{name}' is running already; use `create_task` to run something on it")
+            }
+            Self::AnotherLoopRunning(name) => {
+                write!(
+                    f,
+                    "event loop '{name}' is running in this thread; run this one in a thread of its own"
+                )
+            }
+            Self::StoppedBeforeDone(error) => error.fmt(f),
+            Self::Cancelled(error) => error.fmt(f),
+            Self::Forked(error) => error.fmt(f),
+            Self::Io(error) => write!(f, "the event loop could not wait for events: {error}"),
+        }
+    }
+}
+
+impl Error for LoopError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Closed(error) => Some(error),
+            Self::StoppedBeforeDone(error) => Some(error),
+            Self::Cancelled(error) => Some(error),
+            Self::Forked(error) => Some(error),
+            Self::Io(error) => Some(error),
+            Self::AlreadyRunning(_) | Self::AnotherLoopRunning(_) => None,
+        }
+    }
+}
+
+/// Why [`run`](crate::run) gives no value.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A loop is running in this thread already; its name.
+    Nested(String),
+    /// Ctrl-C.
+    Interrupted(Interrupted),
+    /// The main task ended cancelled.
+    Cancelled(Cancelled),
+    /// Somebody stopped the loop.
+    Stopped(StoppedBeforeDone),
+    /// The system refused a descriptor, or to wait on it.
+    Io(io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nested(name) => {
+                write!(
+                    f,
+                    "`run` cannot be called while event loop '{name}' runs in this thread; await it instead"
+                )
+            }
+            Self::Interrupted(error) => error.fmt(f),
+            Self::Cancelled(error) => error.fmt(f),
+            Self::Stopped(error) => error.fmt(f),
+            Self::Io(error) => write!(f, "the event loop could not be made or could not wait: {error}"),
+        }
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Nested(_) => None,
+            Self::Interrupted(error) => Some(error),
+            Self::Cancelled(error) => Some(error),
+            Self::Stopped(error) => Some(error),
+            Self::Io(error) => Some(error),
+        }
+    }
+}
+
+/// Why a task gives no value.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// It ended cancelled.
+    Cancelled(Cancelled),
+    /// It panicked.
+    Panicked(Panicked),
+    /// It is not done: await it.
+    NotDone,
+    /// Its value was taken before: it is given once.
+    Taken,
+    /// It awaited itself.
+    AwaitSelf,
+    /// It belongs to another loop than the one that runs.
+    WrongLoop(WrongLoop),
+}
+
+impl TaskError {
+    /// Did the task end cancelled?
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled(_))
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled(error) => error.fmt(f),
+            Self::Panicked(error) => error.fmt(f),
+            Self::NotDone => f.write_str("the task is not done; await it, or ask `done` first"),
+            Self::Taken => f.write_str("the task's result was taken before; it is given once, so keep it"),
+            Self::AwaitSelf => f.write_str("a task cannot await itself; it would wait for ever"),
+            Self::WrongLoop(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for TaskError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Cancelled(error) => Some(error),
+            Self::Panicked(error) => Some(error),
+            Self::WrongLoop(error) => Some(error),
+            Self::NotDone | Self::Taken | Self::AwaitSelf => None,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Turning the loop: `run_forever`, `run_until_complete`, `run_once`, `stop`.
+
+use std::future::Future;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+use perloop_bridge::{Forked, FutureError};
+
+use crate::current;
+use crate::errors::{LoopError, StoppedBeforeDone};
+use crate::event_loop::EventLoop;
+use crate::task::{AnyTask, Seed, TaskRecord};
+
+/// The loop runs in this thread as long as this lives. If a panic of the loop's own ends it, the loop dies with it.
+struct Running<'a> {
+    event_loop: &'a EventLoop,
+    before: Option<EventLoop>,
+}
+
+impl<'a> Running<'a> {
+    fn begin(event_loop: &'a EventLoop) -> Result<Self, LoopError> {
+        if event_loop.0.home.is_inherited() {
+            return Err(LoopError::Forked(Forked));
+        }
+        event_loop.check_open().map_err(LoopError::Closed)?;
+        if event_loop.is_running() {
+            return Err(LoopError::AlreadyRunning(event_loop.name().to_owned()));
+        }
+        if let Ok(other) = current::with_running(|running| running.name().to_owned()) {
+            return Err(LoopError::AnotherLoopRunning(other));
+        }
+        event_loop.0.is_running.set(true);
+        event_loop.0.home.set_running(true);
+        tracing::trace!(target: "perloop", event_loop = event_loop.name(), "start");
+        Ok(Self { event_loop, before: current::set_running(Some(event_loop.clone())) })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let event_loop = self.event_loop;
+        drop(current::set_running(self.before.take()));
+        event_loop.0.is_running.set(false);
+        event_loop.0.is_stopping.set(false);
+        tracing::trace!(target: "perloop", event_loop = event_loop.name(), "stop");
+        if std::thread::panicking() {
+            event_loop.die();
+        } else if !event_loop.is_closed() {
+            event_loop.0.home.set_running(false);
+            // At rest it is asleep, so that a submission rings: a guest's poller may be waiting.
+            event_loop.0.home.fall_asleep();
+        }
+    }
+}
+
+impl EventLoop {
+    /// Turns the loop until [`stop`](Self::stop): asyncio's `run_forever`.
+    ///
+    /// # Errors
+    /// If the loop is closed, running, or the parent process's; if another loop runs in this thread; if the system
+    /// refuses to wait for events.
+    pub fn run_forever(&self) -> Result<(), LoopError> {
+        let _running = Running::begin(self)?;
+        self.turn_until_stopped()
+    }
+
+    fn turn_until_stopped(&self) -> Result<(), LoopError> {
+        loop {
+            self.turn(None).map_err(LoopError::Io)?;
+            if self.0.is_stopping.get() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs `main` as a task until it is done, and gives its value: asyncio's `run_until_complete`. Other tasks run
+    /// meanwhile; what is left of them goes on when the loop runs again. `main` may borrow.
+    ///
+    /// # Errors
+    /// As [`run_forever`](Self::run_forever), and if the loop is stopped before `main` is done (it is dropped then;
+    /// to keep it, make a task of it and run until `&mut task` is done), or if it ends cancelled.
+    ///
+    /// # Panics
+    /// With `main`'s payload, if `main` panics. The loop can be used on.
+    ///
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let words = vec!["no", "clone", "needed"];
+    /// let length = event_loop.run_until_complete(async { words.iter().map(|word| word.len()).sum::<usize>() })?;
+    /// assert_eq!(length, 13);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    #[doc(alias = "block_on")]
+    pub fn run_until_complete<F: Future>(&self, main: F) -> Result<F::Output, LoopError> {
+        self.run_main(Seed::new(None, Location::caller()), main, |_| ())
+    }
+
+    /// As `run_until_complete`; `begun` gets the main task before the first turn.
+    pub(crate) fn run_main<F: Future>(
+        &self,
+        seed: Seed,
+        main: F,
+        begun: impl FnOnce(AnyTask),
+    ) -> Result<F::Output, LoopError> {
+        let running = Running::begin(self)?;
+        let record = TaskRecord::new(seed, self);
+        let (driven, outcome) = self.0.home.lend(record, main, |task| {
+            let task = AnyTask::new(task.clone());
+            begun(task.clone());
+            let stop = self.clone();
+            task.add_done_callback(move |_| stop.stop());
+            self.turn_until_stopped().map(|()| task.cancelled_error())
+        });
+        drop(running);
+        let cancelled = driven?;
+        match outcome {
+            None => Err(LoopError::StoppedBeforeDone(StoppedBeforeDone)),
+            Some(Ok(value)) => Ok(value),
+            Some(Err(FutureError::Panicked(panicked))) => std::panic::resume_unwind(panicked.into_payload()),
+            Some(Err(_)) => Err(LoopError::Cancelled(cancelled.unwrap_or_default())),
+        }
+    }
+
+    /// One turn, for a guest whose own loop turns this one. Waits at most for `max_wait` if nothing is ready; `None`
+    /// waits for as long as it takes.
+    ///
+    /// # Errors
+    /// As [`run_forever`](Self::run_forever).
+    ///
+    /// ```
+    /// use std::{cell::Cell, rc::Rc, time::Duration};
+    ///
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let called = Rc::new(Cell::new(false));
+    /// let flag = Rc::clone(&called);
+    /// event_loop.call_soon(move || flag.set(true))?;
+    /// assert_eq!(event_loop.next_deadline(), Some(Duration::ZERO));
+    /// event_loop.run_once(Some(Duration::ZERO))?;
+    /// assert!(called.get() && event_loop.next_deadline().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_once(&self, max_wait: Option<Duration>) -> Result<(), LoopError> {
+        let _running = Running::begin(self)?;
+        self.poll_io_in_this_turn();
+        self.turn(max_wait).map_err(LoopError::Io)
+    }
+
+    /// When the loop has to be turned again, on its own clock, unless something comes from outside: zero if there is
+    /// something ready, none if there is nothing to wait for. For guests, who poll until then.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        if self.0.home.has_work() {
+            return Some(Duration::ZERO);
+        }
+        self.0.timers.borrow().next_deadline()
+    }
+
+    /// Lets the current turn finish, and then the loop return: asyncio's `stop`. Before it runs, it makes the next run
+    /// last one turn. From another thread use [`LoopHandle::stop`](crate::LoopHandle::stop).
+    pub fn stop(&self) {
+        self.0.is_stopping.set(true);
+    }
+
+    /// Runs until `stop` is called by what `begin` has set up; for the teardown of `run`.
+    pub(crate) fn run_until(&self, begin: impl FnOnce(Rc<dyn Fn()>)) -> Result<(), LoopError> {
+        let _running = Running::begin(self)?;
+        let event_loop = self.clone();
+        begin(Rc::new(move || event_loop.stop()));
+        self.turn_until_stopped()
+    }
+}

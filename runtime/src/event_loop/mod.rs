@@ -1,0 +1,301 @@
+//! The event loop: what one thread turns.
+//!
+//! `turn` is the heart, and the only place where callbacks and tasks are run; `drive` turns it until something is
+//! true; `callbacks` and `sources` put things in.
+
+mod builder;
+mod callbacks;
+mod drive;
+mod sources;
+mod turn;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::panic::Location;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use perloop_bridge::{CallRef, Closing, Home, LoopClosed};
+
+pub use builder::Builder;
+pub(crate) use callbacks::run_callback;
+pub use callbacks::{Handle, TimerHandle};
+
+use crate::clock::Clock;
+use crate::errors::CloseRunning;
+use crate::exception::{ExceptionContext, ExceptionKind};
+use crate::handle::LoopHandle;
+use crate::reactor::Reactor;
+use crate::sleep::Alarm;
+use crate::task::{AnyTask, Seed, Task, TaskRecord};
+use crate::timers::Timers;
+
+/// An event loop, which belongs to the thread that made it: asyncio's loop. Clones are the same loop; none of them can
+/// leave the thread. Other threads have a [`LoopHandle`].
+///
+/// Dropping the last clone closes it, and so does the end of its thread.
+///
+/// ```
+/// use std::{cell::RefCell, rc::Rc};
+///
+/// let event_loop = perloop::new_event_loop()?;
+/// let words = Rc::new(RefCell::new(Vec::new()));
+/// let task = event_loop.create_task({
+///     let words = Rc::clone(&words); // tasks need not be `Send`
+///     async move { words.borrow_mut().push("hello") }
+/// })?;
+/// event_loop.run_until_complete(task)??;
+/// assert_eq!(*words.borrow(), ["hello"]);
+/// event_loop.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct EventLoop(pub(crate) Rc<LoopInner>);
+
+/// What becomes ready when its time has come.
+pub(crate) enum Timer {
+    Call(CallRef),
+    Alarm(Rc<Alarm>),
+}
+
+/// A reference to a loop that does not keep it.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakLoop(Weak<LoopInner>);
+
+impl fmt::Debug for LoopInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoopInner").field("name", &self.handle.name()).finish_non_exhaustive()
+    }
+}
+
+type ExceptionHandler = Rc<dyn Fn(&EventLoop, &ExceptionContext)>;
+
+pub(crate) struct LoopInner {
+    pub(crate) home: Home,
+    handle: LoopHandle,
+    pub(crate) clock: Clock,
+    pub(crate) timers: RefCell<Timers<Timer>>,
+    /// None once the loop is closed.
+    reactor: RefCell<Option<Reactor<CallRef>>>,
+    /// The reactor's descriptor, under a number that stays when the reactor is rebuilt.
+    guest_fd: OwnedFd,
+    is_running: Cell<bool>,
+    is_stopping: Cell<bool>,
+    /// Turns since I/O was last polled.
+    turns_without_io: Cell<u32>,
+    tasks_made: Cell<u64>,
+    exception_handler: RefCell<Option<ExceptionHandler>>,
+}
+
+impl EventLoop {
+    /// Sets up a loop with other than the usual settings.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// The loop's name, given by the builder or made up.
+    pub fn name(&self) -> &str {
+        self.0.handle.name()
+    }
+
+    /// A number that no other loop of the process ever has.
+    pub(crate) fn id(&self) -> u64 {
+        self.0.home.id()
+    }
+
+    /// A handle for other threads.
+    pub fn handle(&self) -> LoopHandle {
+        self.0.handle.clone()
+    }
+
+    /// Is it being run, further up this thread's stack?
+    pub fn is_running(&self) -> bool {
+        self.0.is_running.get()
+    }
+
+    /// Was it closed?
+    pub fn is_closed(&self) -> bool {
+        self.0.home.is_closed()
+    }
+
+    /// The time of the loop's clock, which began when the loop was made: asyncio's `loop.time()`.
+    pub fn time(&self) -> Duration {
+        self.0.clock.time()
+    }
+
+    /// Makes a task, whose first step runs in the next turn: asyncio's `loop.create_task`. The future need not be
+    /// `Send`. The loop keeps the task until it has ended; dropping the [`Task`] detaches it.
+    ///
+    /// # Errors
+    /// If the loop is closed. The future is dropped.
+    #[track_caller]
+    #[doc(alias = "spawn")]
+    pub fn create_task<F>(&self, future: F) -> Result<Task<F::Output>, LoopClosed>
+    where
+        F: Future + 'static,
+    {
+        self.check_open()?;
+        Ok(self.spawn(Seed::new(None, Location::caller()), future))
+    }
+
+    /// As [`create_task`](Self::create_task), with a name.
+    ///
+    /// # Errors
+    /// As `create_task`.
+    #[track_caller]
+    pub fn create_named_task<F>(
+        &self,
+        name: impl Into<String>,
+        future: F,
+    ) -> Result<Task<F::Output>, LoopClosed>
+    where
+        F: Future + 'static,
+    {
+        self.check_open()?;
+        Ok(self.spawn(Seed::new(Some(name.into()), Location::caller()), future))
+    }
+
+    pub(crate) fn spawn<F: Future + 'static>(&self, seed: Seed, future: F) -> Task<F::Output> {
+        Task::new(self.0.home.spawn(TaskRecord::new(seed, self), future))
+    }
+
+    pub(crate) fn next_task_number(&self) -> u64 {
+        let number = self.0.tasks_made.get() + 1;
+        self.0.tasks_made.set(number);
+        number
+    }
+
+    /// Every task of the loop that has not ended, begun or not, in the order of creation.
+    pub fn all_tasks(&self) -> Vec<AnyTask> {
+        self.0.home.tasks().into_iter().map(AnyTask::new).collect()
+    }
+
+    /// Sets what is told of errors that nobody else hears of, or puts the default back, which is an error event for
+    /// `tracing`. The handler runs on the loop's thread and may use the loop: asyncio's `set_exception_handler`.
+    pub fn set_exception_handler(&self, handler: Option<impl Fn(&Self, &ExceptionContext) + 'static>) {
+        let handler = handler.map(|handler| Rc::new(handler) as ExceptionHandler);
+        // The old one is dropped outside of the borrow.
+        let _old = self.0.exception_handler.replace(handler);
+    }
+
+    pub(crate) fn call_exception_handler(&self, context: &ExceptionContext) {
+        let handler = self.0.exception_handler.borrow().clone();
+        let Some(handler) = handler else {
+            tracing::error!(target: "perloop", event_loop = self.name(), "{context}");
+            return;
+        };
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(self, context)));
+        if told.is_err() {
+            tracing::error!(target: "perloop", event_loop = self.name(), "the exception handler panicked on: {context}");
+        }
+    }
+
+    pub(crate) fn report_callback(&self, panicked: perloop_bridge::Panicked) {
+        self.call_exception_handler(&ExceptionContext {
+            kind: ExceptionKind::Callback,
+            message: panicked.message().to_owned(),
+            panicked: Some(panicked),
+            task: None,
+        });
+    }
+
+    /// Closes the loop: everything that is queued is thrown away, submissions that it had not taken up are refused,
+    /// those that it had end cancelled, and every future of a task that has not ended is dropped, here and now,
+    /// without running on. A second call does nothing: asyncio's `loop.close()`.
+    ///
+    /// # Errors
+    /// If it is running.
+    pub fn close(&self) -> Result<(), CloseRunning> {
+        if self.is_running() {
+            return Err(CloseRunning);
+        }
+        self.0.close(Closing::Closed);
+        Ok(())
+    }
+
+    /// The thread ends, or a panic of the loop's own ended it.
+    pub(crate) fn die(&self) {
+        self.0.close(Closing::Died);
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), LoopClosed> {
+        if self.is_closed() { Err(LoopClosed::new(self.name())) } else { Ok(()) }
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakLoop {
+        WeakLoop(Rc::downgrade(&self.0))
+    }
+}
+
+impl WeakLoop {
+    pub(crate) fn upgrade(&self) -> Option<EventLoop> {
+        self.0.upgrade().map(EventLoop)
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
+impl LoopInner {
+    fn close(&self, why: Closing) {
+        if self.home.is_closed() {
+            return;
+        }
+        tracing::trace!(target: "perloop", event_loop = self.handle.name(), ?why, "closed");
+        // Foreign destructors run in each of these, and find a loop that is closed and nothing that is borrowed.
+        self.home.close(why);
+        let timers = self.timers.borrow_mut().take_all();
+        let reactor = self.reactor.borrow_mut().take();
+        let handler = self.exception_handler.borrow_mut().take();
+        drop((timers, handler));
+        match reactor {
+            // The system shares it with the parent process: hands off.
+            Some(reactor) if self.home.is_inherited() => reactor.abandon_in_child(),
+            other => drop(other),
+        }
+    }
+}
+
+impl Drop for LoopInner {
+    fn drop(&mut self) {
+        self.close(Closing::Closed);
+    }
+}
+
+impl AsFd for EventLoop {
+    /// For another poller that turns this loop (guest mode): readable when something has come that
+    /// [`EventLoop::run_once`] should look at. Ask [`EventLoop::next_deadline`] for how long to poll. What is queued
+    /// from this thread, outside of `run_once`, shows there and not here.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.guest_fd.as_fd()
+    }
+}
+
+impl AsRawFd for EventLoop {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.0.guest_fd.as_raw_fd()
+    }
+}
+
+impl PartialEq for EventLoop {
+    /// Is it the same loop?
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for EventLoop {}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop")
+            .field("name", &self.name())
+            .field("running", &self.is_running())
+            .field("closed", &self.is_closed())
+            .field("tasks", &self.0.home.task_count())
+            .finish()
+    }
+}

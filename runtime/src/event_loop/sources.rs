@@ -1,0 +1,84 @@
+//! Descriptors that the loop watches: `add_reader` and its kin.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use perloop_bridge::{Call, CallRef};
+
+use crate::event_loop::EventLoop;
+use crate::event_loop::callbacks::run_callback;
+use crate::reactor::Reactor;
+
+/// A callback that runs each time that its descriptor is ready.
+struct Repeated<F>(RefCell<F>);
+
+impl<F: FnMut()> Call for Repeated<F> {
+    fn call(self: Rc<Self>) {
+        // Borrowed already only if the callback turns its own loop, which is refused; then there is nothing to do.
+        if let Ok(mut callback) = self.0.try_borrow_mut() {
+            run_callback(&mut *callback);
+        }
+    }
+}
+
+impl EventLoop {
+    /// Calls `callback` in each turn in which `source` can be read without blocking, until
+    /// [`remove_reader`](Self::remove_reader): asyncio's `add_reader`. An earlier reader of the same descriptor is
+    /// replaced. Remove it before you close the descriptor.
+    ///
+    /// # Errors
+    /// If the loop is closed, or the system can't watch the descriptor (a plain file, for instance).
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (mut here, mut there) = UnixStream::pair()?;
+    /// let event_loop = perloop::new_event_loop()?;
+    /// there.write_all(b"!")?;
+    /// event_loop.add_reader(&here.try_clone()?, {
+    ///     let event_loop = event_loop.clone();
+    ///     move || {
+    ///         here.read_exact(&mut [0]).expect("it is readable");
+    ///         event_loop.stop();
+    ///     }
+    /// })?;
+    /// event_loop.run_forever()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_reader(&self, source: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
+        self.with_reactor(|reactor| reactor.set_reader(source.as_fd(), repeated(callback))).map(drop)
+    }
+
+    /// Stops watching for reading. False if nobody did: asyncio's `remove_reader`.
+    pub fn remove_reader(&self, source: impl AsFd) -> bool {
+        self.with_reactor(|reactor| Ok(reactor.remove_reader(source.as_fd()))).is_ok_and(|old| old.is_some())
+    }
+
+    /// As [`add_reader`](Self::add_reader), for writing: asyncio's `add_writer`.
+    ///
+    /// # Errors
+    /// As `add_reader`.
+    pub fn add_writer(&self, source: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
+        self.with_reactor(|reactor| reactor.set_writer(source.as_fd(), repeated(callback))).map(drop)
+    }
+
+    /// Stops watching for writing. False if nobody did: asyncio's `remove_writer`.
+    pub fn remove_writer(&self, source: impl AsFd) -> bool {
+        self.with_reactor(|reactor| Ok(reactor.remove_writer(source.as_fd()))).is_ok_and(|old| old.is_some())
+    }
+
+    /// What `change` gives (a replaced callback) is dropped by the caller, outside of the borrow.
+    fn with_reactor<R>(&self, change: impl FnOnce(&mut Reactor<CallRef>) -> io::Result<R>) -> io::Result<R> {
+        match self.0.reactor.borrow_mut().as_mut() {
+            Some(reactor) => change(reactor),
+            None => Err(io::Error::other(perloop_bridge::LoopClosed::new(self.name()))),
+        }
+    }
+}
+
+fn repeated(callback: impl FnMut() + 'static) -> CallRef {
+    CallRef(Rc::new(Repeated(RefCell::new(callback))))
+}

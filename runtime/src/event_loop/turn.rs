@@ -1,0 +1,167 @@
+//! One turn of the loop: take the inbox, poll I/O, move due timers, run what was ready.
+//!
+//! This is the only place where callbacks and steps of tasks are run.
+
+use std::io;
+use std::time::Duration;
+
+use perloop_bridge::{CallRef, FutureError, Ready};
+
+use crate::event_loop::{EventLoop, Timer};
+use crate::exception::{ExceptionContext, ExceptionKind};
+use crate::task::step;
+
+/// While there is always something ready, I/O is polled every so many turns.
+const IO_INTERVAL: u32 = 32;
+
+impl EventLoop {
+    /// One turn. If nothing is ready it waits, at most for `max_wait`.
+    pub(super) fn turn(&self, max_wait: Option<Duration>) -> io::Result<()> {
+        let home = &self.0.home;
+        home.collect();
+        self.move_due_timers();
+        if home.ready_len() == 0 && !self.0.is_stopping.get() {
+            self.wait(max_wait)?;
+        } else {
+            self.poll_io_now_and_then()?;
+        }
+        self.move_due_timers();
+        // What is added from here on runs in the next turn.
+        for _ in 0..home.ready_len() {
+            let Some(entry) = home.pop() else { break };
+            self.run_entry(entry);
+        }
+        Ok(())
+    }
+
+    fn run_entry(&self, entry: Ready) {
+        match entry {
+            Ready::Step(task) => step::run(self, &task),
+            Ready::Adopt(task) => step::adopt(self, &task),
+            Ready::Publish(task) => task.publish(),
+            Ready::Call(call) => call.0.call(),
+            Ready::Handed(call) => {
+                if let Err(FutureError::Panicked(panicked)) = self.0.home.run_handed(call) {
+                    self.report_callback(panicked);
+                }
+            }
+        }
+    }
+
+    fn move_due_timers(&self) {
+        if self.0.timers.borrow().next_deadline().is_none() {
+            return;
+        }
+        let now = self.0.clock.time();
+        loop {
+            let Some(timer) = self.0.timers.borrow_mut().pop_due(now) else { return };
+            self.0.home.push(Ready::Call(match timer {
+                Timer::Call(call) => call,
+                Timer::Alarm(alarm) => CallRef(alarm),
+            }));
+        }
+    }
+
+    fn poll_io_now_and_then(&self) -> io::Result<()> {
+        let turns = self.0.turns_without_io.get() + 1;
+        if turns < IO_INTERVAL {
+            self.0.turns_without_io.set(turns);
+            return Ok(());
+        }
+        self.poll_io(Some(Duration::ZERO))
+    }
+
+    /// The next turn looks at I/O, also if it need not wait: a guest's poller was woken by what that look consumes.
+    pub(super) fn poll_io_in_this_turn(&self) {
+        self.0.turns_without_io.set(IO_INTERVAL);
+    }
+
+    /// Nothing is ready here: waits for the first of a timer, I/O, the bell, and `max_wait`.
+    fn wait(&self, max_wait: Option<Duration>) -> io::Result<()> {
+        let until_timer = self.until_next_timer();
+        if self.0.clock.is_virtual() && self.wait_virtually(max_wait)? {
+            return Ok(());
+        }
+        let limit = match (until_timer, max_wait) {
+            (Some(timer), Some(max)) => Some(timer.min(max)),
+            (timer, max) => timer.or(max),
+        };
+        if limit == Some(Duration::ZERO) {
+            self.poll_io(limit)?;
+        } else if !self.0.home.look() && self.0.home.fall_asleep() {
+            tracing::trace!(target: "perloop", event_loop = self.name(), ?limit, "sleep");
+            self.poll_io(limit)?;
+        }
+        self.0.home.collect();
+        Ok(())
+    }
+
+    fn until_next_timer(&self) -> Option<Duration> {
+        let deadline = self.0.timers.borrow().next_deadline()?;
+        Some(deadline.saturating_sub(self.0.clock.time()))
+    }
+
+    /// On virtual time: looks at I/O without waiting, and if that brings nothing, moves the clock to the next timer.
+    /// False: there is none, so only what comes from outside can go on.
+    fn wait_virtually(&self, max_wait: Option<Duration>) -> io::Result<bool> {
+        let Some(deadline) = self.0.timers.borrow().next_deadline() else { return Ok(false) };
+        self.poll_io(Some(Duration::ZERO))?;
+        self.0.home.collect();
+        if self.0.home.ready_len() == 0 {
+            let furthest = max_wait.map_or(Duration::MAX, |max| self.0.clock.deadline_after(max));
+            self.0.clock.advance_to(deadline.min(furthest));
+        }
+        Ok(true)
+    }
+
+    /// Waits on the reactor, and queues the callbacks of what is ready.
+    fn poll_io(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.turns_without_io.set(0);
+        let mut ready = Vec::new();
+        let waited = match self.0.reactor.borrow_mut().as_mut() {
+            Some(reactor) => reactor.wait(timeout, &mut ready),
+            None => return Ok(()),
+        };
+        if let Err(error) = waited {
+            self.rebuild_reactor(&error, &mut ready)?;
+        }
+        for call in ready {
+            self.0.home.push(Ready::Call(call));
+        }
+        Ok(())
+    }
+
+    /// A wait that fails is loud, and the loop goes on with a new reactor.
+    fn rebuild_reactor(&self, error: &io::Error, ready: &mut Vec<CallRef>) -> io::Result<()> {
+        if let Some(reactor) = self.0.reactor.borrow_mut().as_mut() {
+            reactor.rebuild(ready)?;
+            self.0.home.replace_bell(reactor.bell());
+            replace_descriptor(&self.0.guest_fd, reactor)?;
+        }
+        self.call_exception_handler(&ExceptionContext {
+            kind: ExceptionKind::Reactor,
+            message: error.to_string(),
+            panicked: None,
+            task: None,
+        });
+        Ok(())
+    }
+}
+
+/// Puts the new reactor's descriptor under the number that guests know.
+fn replace_descriptor<C: Clone>(
+    known: &std::os::fd::OwnedFd,
+    reactor: &crate::reactor::Reactor<C>,
+) -> io::Result<()> {
+    // The number stays open throughout, and stays ours: this copy of the owner is forgotten.
+    let mut copy = std::mem::ManuallyDrop::new(borrow_owner(known));
+    rustix::io::dup3(reactor.as_fd(), &mut copy, rustix::io::DupFlags::CLOEXEC)?;
+    Ok(())
+}
+
+#[expect(unsafe_code, reason = "`dup3` wants to own the descriptor that it replaces, and ours is shared")]
+fn borrow_owner(known: &std::os::fd::OwnedFd) -> std::os::fd::OwnedFd {
+    use std::os::fd::{AsRawFd, FromRawFd};
+    // SAFETY: the number is open, and the caller never drops what it gets.
+    unsafe { std::os::fd::OwnedFd::from_raw_fd(known.as_raw_fd()) }
+}

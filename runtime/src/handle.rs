@@ -1,0 +1,205 @@
+//! [`LoopHandle`]: a loop as other threads have it.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+
+use perloop_bridge::{CrossThreadFuture, FutureError, Refused, Remote, Scope, ScopedFuture, WouldDeadlock};
+
+use crate::current;
+use crate::task::{Seed, TaskRecord};
+
+/// Hands a future to a loop, from any thread, and gives a cross-thread future of its outcome: asyncio's
+/// `run_coroutine_threadsafe`.
+///
+/// The loop takes it up in a turn, as a task of its own; if it does not run yet, the submission waits until it does.
+/// Every submission ends in exactly one way: with the value, with the future's panic, cancelled, or refused since the
+/// loop is closed, died, or belongs to a parent process; the cross-thread future says which.
+///
+/// ```
+/// use perloop::{LoopThread, run_coroutine_threadsafe};
+///
+/// let worker = LoopThread::spawn("worker")?;
+/// let answer = run_coroutine_threadsafe(async { 6 * 7 }, &worker);
+/// assert_eq!(answer.result()?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[track_caller]
+pub fn run_coroutine_threadsafe<F>(future: F, on: &LoopHandle) -> CrossThreadFuture<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    on.0.submit::<TaskRecord, F>(Seed::new(None, Location::caller()), future)
+}
+
+/// A loop, for any thread: `Clone + Send + Sync`. It keeps neither the loop nor its thread alive.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoopHandle(Remote);
+
+impl LoopHandle {
+    pub(crate) fn new(remote: Remote) -> Self {
+        Self(remote)
+    }
+
+    /// The loop's name.
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// Does a thread turn the loop just now? It may be otherwise by the time that you read it. What is submitted to a
+    /// loop that does not run waits until it does.
+    pub fn is_running(&self) -> bool {
+        self.0.is_running()
+    }
+
+    /// Is it closed, so that every submission will be refused?
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// Is the caller the loop's own thread?
+    pub fn is_home(&self) -> bool {
+        self.0.is_home()
+    }
+
+    /// Queues a callback, to run on the loop's thread: asyncio's `call_soon_threadsafe`. Callbacks of one thread keep
+    /// their order. A panic in it goes to the loop's exception handler.
+    ///
+    /// # Errors
+    /// If the loop is closed, or a parent process's; the callback comes back.
+    pub fn call_soon_threadsafe<F>(&self, callback: F) -> Result<(), Refused<F>>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        self.0.call(callback)
+    }
+
+    /// As [`run_coroutine_threadsafe`], but the loop's own thread makes the future, which need not be `Send`.
+    ///
+    /// ```
+    /// use std::{cell::RefCell, rc::Rc};
+    /// use perloop::LoopThread;
+    ///
+    /// let worker = LoopThread::spawn("worker")?;
+    /// let length = worker.run_with(|| {
+    ///     let words = Rc::new(RefCell::new(vec!["stays", "on", "its", "thread"]));
+    ///     async move { words.borrow().len() }
+    /// });
+    /// assert_eq!(length.result()?, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn run_with<F>(&self, make: impl FnOnce() -> F + Send + 'static) -> CrossThreadFuture<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        self.0.submit_with::<TaskRecord, _, F>(Seed::new(None, Location::caller()), make)
+    }
+
+    /// As [`run_coroutine_threadsafe`], but a future that is refused comes back.
+    ///
+    /// # Errors
+    /// If the loop is closed, or a parent process's.
+    ///
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let handle = event_loop.handle();
+    /// event_loop.close()?;
+    /// let refused = handle.try_submit(async { 42 }).unwrap_err();
+    /// assert_eq!(perloop::run(refused.into_inner())?, 42); // so run it elsewhere
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn try_submit<F>(&self, future: F) -> Result<CrossThreadFuture<F::Output>, Refused<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.0.try_submit::<TaskRecord, F>(Seed::new(None, Location::caller()), future)
+    }
+
+    /// Runs a future on the loop and blocks until it has ended and is dropped there; so it may borrow from the
+    /// caller's stack.
+    ///
+    /// # Errors
+    /// What it ended with, if not with a value; `WouldDeadlock`, before anything of it ran, if the caller is the loop's
+    /// own thread or one for which it waits.
+    ///
+    /// ```
+    /// let worker = perloop::LoopThread::spawn("worker")?;
+    /// let words = vec!["lent", "for", "a", "while"];
+    /// let longest = worker.block_on(async { words.iter().max_by_key(|word| word.len()) })?;
+    /// assert_eq!(longest, Some(&"while"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn block_on<F>(&self, future: F) -> Result<F::Output, FutureError>
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        self.0.block_on::<TaskRecord, F>(Seed::new(None, Location::caller()), future)
+    }
+
+    /// Calls `work` with a scope through which futures that borrow can be handed in, and blocks until all of them have
+    /// ended and are dropped. If `work` panics they are cancelled first.
+    ///
+    /// # Errors
+    /// `WouldDeadlock`, before `work` is called, as for [`block_on`](Self::block_on).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let worker = perloop::LoopThread::spawn("worker")?;
+    /// let text = String::from("to be or not to be");
+    /// let count = |word: &'static str| text.split(' ').filter(move |other| *other == word).count();
+    /// let (be, or) = worker.scope(|scope| {
+    ///     let be = scope.submit(async { count("be") });
+    ///     let or = scope.submit(async { count("or") });
+    ///     (be.result(), or.result_timeout(Duration::from_secs(5)))
+    /// })?;
+    /// assert_eq!((be?, or?), (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn scope<'env, T>(
+        &'env self,
+        work: impl for<'scope> FnOnce(LoopScope<'scope, 'env>) -> T,
+    ) -> Result<T, WouldDeadlock> {
+        self.0.scope::<TaskRecord, T, _>(|scope| work(LoopScope(scope)))
+    }
+
+    /// Stops the loop, once its current turn is over, as [`EventLoop::stop`](crate::EventLoop::stop) does. A loop that
+    /// does not run will run for one turn; one that is closed does not mind.
+    pub fn stop(&self) {
+        // Refused by a closed loop: stopped for good.
+        drop(self.0.call(|| current::with_running(crate::EventLoop::stop).unwrap_or_default()));
+    }
+}
+
+impl fmt::Debug for LoopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoopHandle")
+            .field("name", &self.name())
+            .field("running", &self.is_running())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// See [`LoopHandle::scope`].
+#[derive(Debug, Clone, Copy)]
+pub struct LoopScope<'scope, 'env>(&'scope Scope<'scope, 'env, TaskRecord>);
+
+impl<'scope> LoopScope<'scope, '_> {
+    /// Hands a future in, which may borrow from outside of the scope.
+    #[track_caller]
+    pub fn submit<F>(self, future: F) -> ScopedFuture<'scope, F::Output>
+    where
+        F: Future + Send + 'scope,
+        F::Output: Send + 'scope,
+    {
+        self.0.submit(Seed::new(None, Location::caller()), future)
+    }
+}

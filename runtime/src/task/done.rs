@@ -1,0 +1,168 @@
+//! Who waits for a task's end: awaiting tasks, other wakers, done callbacks. One list, in the order of coming.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use perloop_bridge::{Call, CallRef, Ready, TaskRef};
+
+use crate::current;
+use crate::errors::TaskError;
+use crate::event_loop::{EventLoop, run_callback};
+use crate::task::{AnyTask, step};
+
+/// One who waits.
+pub(crate) enum Watch {
+    Task(TaskRef),
+    Waker(Waker),
+    Callback(CallRef),
+}
+
+/// The list. Most tasks have one watcher or none.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    list: RefCell<Vec<(u64, Watch)>>,
+    places: Cell<u64>,
+}
+
+impl Watchers {
+    fn add(&self, watch: Watch) -> u64 {
+        let place = self.places.get() + 1;
+        self.places.set(place);
+        self.list.borrow_mut().push((place, watch));
+        place
+    }
+
+    fn remove(&self, place: u64) -> Option<Watch> {
+        let mut list = self.list.borrow_mut();
+        let index = list.iter().position(|(at, _)| *at == place)?;
+        Some(list.remove(index).1)
+    }
+
+    /// The task's last step: queues them all, in order.
+    pub(crate) fn wake_all(&self, event_loop: &EventLoop) {
+        let list = self.list.take();
+        for (_, watch) in list {
+            match watch {
+                Watch::Task(task) => task.wake(),
+                // Foreign code, which may panic: it is no part of the task's own end.
+                Watch::Waker(waker) => run_callback(|| waker.wake()),
+                Watch::Callback(call) => event_loop.0.home.push(Ready::Call(call)),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Watchers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} watchers", self.list.borrow().len())
+    }
+}
+
+/// A done callback, bound to its task.
+struct DoneCallback<F> {
+    task: AnyTask,
+    callback: RefCell<Option<F>>,
+}
+
+impl<F: FnOnce(&AnyTask)> Call for DoneCallback<F> {
+    fn call(self: Rc<Self>) {
+        if let Some(callback) = self.callback.take() {
+            run_callback(|| callback(&self.task));
+        }
+    }
+}
+
+pub(super) fn add_callback(task: &AnyTask, callback: impl FnOnce(&AnyTask) + 'static) {
+    let call = CallRef(Rc::new(DoneCallback { task: task.clone(), callback: RefCell::new(Some(callback)) }));
+    if !task.done() {
+        task.record().watchers.add(Watch::Callback(call));
+    } else if let Ok(running) = current::get_running_loop() {
+        running.0.home.push(Ready::Call(call));
+    }
+}
+
+/// The tasks that a task waits for, to which a request to cancel it is passed on.
+#[derive(Debug, Default)]
+pub(crate) struct AwaitedTasks(RefCell<Vec<TaskRef>>);
+
+impl AwaitedTasks {
+    fn add(&self, task: TaskRef) {
+        self.0.borrow_mut().push(task);
+    }
+
+    fn remove(&self, task: &TaskRef) {
+        let removed = {
+            let mut list = self.0.borrow_mut();
+            let index = list.iter().position(|kept| kept == task);
+            index.map(|index| list.remove(index))
+        };
+        drop(removed);
+    }
+
+    pub(crate) fn get(&self) -> Vec<TaskRef> {
+        self.0.borrow().clone()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+}
+
+/// An await of a task that has not ended.
+pub(super) enum Waiting {
+    For {
+        awaited: AnyTask,
+        place: u64,
+        awaiting: Option<TaskRef>,
+        waker: Option<Waker>,
+    },
+    /// It must not be awaited here; said one hop later, as asyncio says it.
+    Misuse(TaskError),
+}
+
+impl Waiting {
+    pub(super) fn begin(awaited: &AnyTask, cx: &Context<'_>) -> Self {
+        let awaiting = step::current();
+        let own = TaskRef::from_waker(cx.waker());
+        // A task's own waker is stored as the task itself: no atomics.
+        let (watch, waker) = match own {
+            Some(task) => (Watch::Task(task), None),
+            None => (Watch::Waker(cx.waker().clone()), Some(cx.waker().clone())),
+        };
+        if let Some(awaiting) = &awaiting {
+            AnyTask::new(awaiting.clone()).record().awaits.add(awaited.inner().clone());
+        }
+        let place = awaited.record().watchers.add(watch);
+        Self::For { awaited: awaited.clone(), place, awaiting, waker }
+    }
+
+    pub(super) fn misuse(error: TaskError, cx: &Context<'_>) -> Self {
+        cx.waker().wake_by_ref();
+        Self::Misuse(error)
+    }
+
+    /// Polled again: perhaps by another waker, or in another task.
+    pub(super) fn renew(&mut self, cx: &Context<'_>) {
+        let Self::For { awaited, awaiting, waker, .. } = self else { return };
+        let is_same_waker = match waker {
+            Some(waker) => waker.will_wake(cx.waker()),
+            None => TaskRef::from_waker(cx.waker()) == *awaiting,
+        };
+        if !is_same_waker || step::current() != *awaiting {
+            let awaited = awaited.clone();
+            *self = Self::begin(&awaited, cx);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Self::For { awaited, place, awaiting, .. } = self else { return };
+        drop(awaited.record().watchers.remove(*place));
+        if let Some(awaiting) = awaiting {
+            AnyTask::new(awaiting.clone()).record().awaits.remove(awaited.inner());
+        }
+    }
+}

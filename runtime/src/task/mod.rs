@@ -1,0 +1,265 @@
+//! Tasks as their users see them.
+
+pub(crate) mod step;
+
+mod done;
+mod record;
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use perloop_bridge::{FutureError, HomeTask, Panicked, TaskRef};
+
+pub(crate) use record::{Seed, TaskRecord};
+
+use crate::cancel::Cancelled;
+use crate::current::{self, get_running_loop};
+use crate::errors::{NoRunningLoop, TaskError, WrongLoop};
+
+/// Makes a task of the running loop: asyncio's `create_task`. The future need not be `Send`; its first step runs in
+/// the next turn. The loop keeps the task until it has ended; dropping the [`Task`] detaches it.
+///
+/// # Panics
+/// Outside of a running loop; [`EventLoop::create_task`](crate::EventLoop::create_task) needs none.
+///
+/// ```
+/// let sum = perloop::run(async {
+///     let tasks: Vec<_> = (1..=3).map(|n| perloop::create_task(async move { n * n })).collect();
+///     let mut sum = 0;
+///     for task in tasks {
+///         sum += task.await.expect("it neither panics nor is cancelled");
+///     }
+///     sum
+/// })?;
+/// assert_eq!(sum, 14);
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[track_caller]
+#[doc(alias = "spawn")]
+pub fn create_task<F: Future + 'static>(future: F) -> Task<F::Output> {
+    let seed = Seed::new(None, Location::caller());
+    match get_running_loop() {
+        Ok(running) => running.spawn(seed, future),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The task whose step runs, also inside of futures that it awaits directly; none in callbacks: asyncio's
+/// `current_task`.
+///
+/// # Errors
+/// Outside of a running loop.
+pub fn current_task() -> Result<Option<AnyTask>, NoRunningLoop> {
+    get_running_loop().map(|_| step::current().map(AnyTask::new))
+}
+
+/// Every task of the running loop that has not ended, in the order of creation: asyncio's `all_tasks`.
+///
+/// # Errors
+/// Outside of a running loop.
+pub fn all_tasks() -> Result<Vec<AnyTask>, NoRunningLoop> {
+    get_running_loop().map(|running| running.all_tasks())
+}
+
+/// A task, whatever its value: what [`current_task`] and [`all_tasks`] give, and what [`Task`] derefs to. Clones are
+/// the same task. It belongs to its loop's thread.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AnyTask(TaskRef);
+
+impl AnyTask {
+    pub(crate) fn new(task: TaskRef) -> Self {
+        Self(task)
+    }
+
+    pub(crate) fn inner(&self) -> &TaskRef {
+        &self.0
+    }
+
+    pub(crate) fn record(&self) -> &TaskRecord {
+        self.0.record()
+    }
+
+    /// Asks the task to stop: asyncio's `task.cancel()`. It returns at once; the request meets the task at the await
+    /// where it stands, in a later turn. There its future is dropped and the task ends cancelled, unless it is inside
+    /// of [`catch_cancelled`](crate::catch_cancelled). If it awaits another task, the request goes to that one.
+    ///
+    /// False: the task is done, and nothing changes.
+    #[doc(alias = "abort")]
+    pub fn cancel(&self) -> bool {
+        step::cancel(&self.0, None)
+    }
+
+    /// As [`cancel`](Self::cancel), with a message that travels along.
+    pub fn cancel_with(&self, message: impl Into<String>) -> bool {
+        let message: String = message.into();
+        step::cancel(&self.0, Some(message.into()))
+    }
+
+    /// How many requests to cancel it were made and not taken back: asyncio's `task.cancelling()`.
+    pub fn cancelling(&self) -> usize {
+        self.record().cancel.requests()
+    }
+
+    /// Takes one request back, and gives how many are left: asyncio's `task.uncancel()`. Taking the last one back
+    /// withdraws it if it waits for the task's next suspension.
+    pub fn uncancel(&self) -> usize {
+        self.record().cancel.take_back()
+    }
+
+    /// Has it ended?
+    pub fn done(&self) -> bool {
+        self.0.has_ended() && !self.0.has_no_outcome()
+    }
+
+    /// Has it ended cancelled?
+    pub fn cancelled(&self) -> bool {
+        self.done() && self.record().cancel.ended_by().is_some()
+    }
+
+    /// The panic that it ended with, if any. Counts as having asked for the outcome.
+    pub fn exception(&self) -> Option<Panicked> {
+        self.record().failure.retrieve()
+    }
+
+    pub(crate) fn cancelled_error(&self) -> Option<Cancelled> {
+        self.record().cancel.ended_by()
+    }
+
+    /// Its name: given, or made up.
+    pub fn name(&self) -> String {
+        self.record().name()
+    }
+
+    /// Gives it another name.
+    pub fn set_name(&self, name: impl Into<String>) {
+        self.record().set_name(name.into());
+    }
+
+    /// Where it was created.
+    pub fn created_at(&self) -> &'static Location<'static> {
+        self.record().created_at()
+    }
+
+    /// Has `callback` called when the task ends, in a turn of its own after the task's last step; callbacks and
+    /// awaiting tasks come in the order in which they were added. Of a task that is done it is queued at once:
+    /// asyncio's `add_done_callback`. A panic in it goes to the exception handler.
+    pub fn add_done_callback(&self, callback: impl FnOnce(&Self) + 'static) {
+        done::add_callback(self, callback);
+    }
+}
+
+impl fmt::Debug for AnyTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("name", &self.name())
+            .field("created_at", &format_args!("{}", self.created_at()))
+            .field("done", &self.done())
+            .finish()
+    }
+}
+
+/// A task and the right to its value: asyncio's `Task`. Await it, or ask it; what is common to all tasks is said at
+/// [`AnyTask`].
+///
+/// Dropping it detaches the task, which goes on; if it panics then, the loop's exception handler hears of it.
+///
+/// Cancel safety: giving up an await leaves the task as it is. But if the *awaiting task* is cancelled, the request
+/// goes on to this task, as in asyncio.
+pub struct Task<T> {
+    home: HomeTask<T>,
+    any: AnyTask,
+    waiting: Option<done::Waiting>,
+    value: PhantomData<T>,
+}
+
+// Nothing of it is pinned: the task's future lies in the task's own cell.
+impl<T> Unpin for Task<T> {}
+
+impl<T> Task<T> {
+    pub(crate) fn new(home: HomeTask<T>) -> Self {
+        let any = AnyTask::new(home.task().clone());
+        Self { home, any, waiting: None, value: PhantomData }
+    }
+
+    /// The outcome, if the task is done: asyncio's `task.result()`. The value is given once.
+    ///
+    /// # Errors
+    /// What it ended with, if not with a value; `NotDone`; `Taken`.
+    pub fn result(&self) -> Result<T, TaskError> {
+        if !self.done() {
+            return Err(TaskError::NotDone);
+        }
+        self.record().failure.set_retrieved();
+        if let Some(cancelled) = self.cancelled_error() {
+            return Err(TaskError::Cancelled(cancelled));
+        }
+        if let Some(panicked) = self.exception() {
+            return Err(TaskError::Panicked(panicked));
+        }
+        match self.home.take() {
+            None => Err(TaskError::Taken),
+            Some(outcome) => outcome.map_err(|error| match error {
+                FutureError::Panicked(panicked) => TaskError::Panicked(panicked),
+                _ => TaskError::Cancelled(Cancelled::default()),
+            }),
+        }
+    }
+
+    fn check_await(&self) -> Result<(), TaskError> {
+        if step::current().is_some_and(|current| current == *self.any.inner()) {
+            return Err(TaskError::AwaitSelf);
+        }
+        let Some(own) = self.record().of.upgrade() else { return Ok(()) };
+        match current::get_running_loop() {
+            Ok(running) if running != own => {
+                let belongs_to = own.name().to_owned();
+                let used_on = running.name().to_owned();
+                Err(TaskError::WrongLoop(WrongLoop { belongs_to, used_on }))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<T> std::ops::Deref for Task<T> {
+    type Target = AnyTask;
+
+    fn deref(&self) -> &AnyTask {
+        &self.any
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, TaskError>;
+
+    /// # Panics
+    /// Never; polled again after its value was given it is `Taken`.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.done() {
+            self.waiting = None;
+            return Poll::Ready(self.result());
+        }
+        match &mut self.waiting {
+            Some(done::Waiting::Misuse(error)) => return Poll::Ready(Err(error.clone())),
+            Some(waiting) => waiting.renew(cx),
+            None => {
+                let waiting = match self.check_await() {
+                    Ok(()) => done::Waiting::begin(&self.any, cx),
+                    Err(error) => done::Waiting::misuse(error, cx),
+                };
+                self.waiting = Some(waiting);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.any.fmt(f)
+    }
+}
