@@ -58,7 +58,7 @@ impl Cancelled {
             if let Some(cancelled) = raised.take() {
                 let task = step::current().expect("`Cancelled::raise` is awaited in a perloop task");
                 let record: &TaskRecord = task.record();
-                record.scopes.raise(cancelled);
+                record.rare().scopes.raise(cancelled);
             }
             Poll::Pending
         })
@@ -254,7 +254,7 @@ struct Entered {
 impl Entered {
     fn begin(task: &TaskRef) -> Self {
         let record: &TaskRecord = task.record();
-        Self { task: record.key(), scope: record.scopes.enter() }
+        Self { task: record.key(), scope: record.rare().scopes.enter() }
     }
 }
 
@@ -276,7 +276,7 @@ impl Membership {
         if let (Some(entered), Some(task)) = (self.0.take(), step::current()) {
             let record: &TaskRecord = task.record();
             if entered.task == record.key() {
-                record.scopes.leave(entered.scope);
+                record.rare().scopes.leave(entered.scope);
             }
         }
     }
@@ -338,7 +338,7 @@ impl<F: Future> Future for CatchCancelled<F> {
             return Poll::Ready(Ok(ready!(inner.poll(cx))));
         };
         let scope = this.membership.of(&task);
-        let scopes = &task.record::<TaskRecord>().scopes;
+        let scopes = &task.record::<TaskRecord>().rare().scopes;
         let mut cancelled = scopes.take_asked(scope);
         if cancelled.is_none() {
             let (polled, raised) = scopes.poll(scope, || inner.poll(cx));

@@ -111,7 +111,10 @@ impl EventLoop {
             begun(task.clone());
             let stop = self.clone();
             task.add_done_callback(move |_| stop.stop());
-            self.turn_until_stopped().map(|()| task.cancelled_error())
+            self.turn_until_stopped()?;
+            // Whoever called hears of its panic, so that the exception handler need not.
+            drop(task.exception());
+            Ok(task.cancelled_error())
         });
         drop(running);
         let cancelled = driven?;

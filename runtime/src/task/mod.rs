@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use perloop_bridge::{FutureError, HomeTask, Panicked, TaskRef};
 
-pub(crate) use record::{Seed, TaskRecord};
+pub(crate) use record::{Rare, Seed, TaskRecord};
 
 use crate::cancel::Cancelled;
 use crate::current::{self, get_running_loop};
@@ -101,13 +101,13 @@ impl AnyTask {
 
     /// How many requests to cancel it were made and not taken back: asyncio's `task.cancelling()`.
     pub fn cancelling(&self) -> usize {
-        self.record().cancel.requests()
+        self.record().rare_if_any().map_or(0, |rare| rare.cancel.requests())
     }
 
     /// Takes one request back, and gives how many are left: asyncio's `task.uncancel()`. Taking the last one back
     /// withdraws it if it waits for the task's next suspension.
     pub fn uncancel(&self) -> usize {
-        self.record().cancel.take_back()
+        self.record().rare_if_any().map_or(0, |rare| rare.cancel.take_back())
     }
 
     /// Has it ended?
@@ -117,16 +117,16 @@ impl AnyTask {
 
     /// Has it ended cancelled?
     pub fn cancelled(&self) -> bool {
-        self.done() && self.record().cancel.ended_by().is_some()
+        self.done() && self.cancelled_error().is_some()
     }
 
     /// The panic that it ended with, if any. Counts as having asked for the outcome.
     pub fn exception(&self) -> Option<Panicked> {
-        self.record().failure.retrieve()
+        self.record().rare_if_any()?.failure.retrieve()
     }
 
     pub(crate) fn cancelled_error(&self) -> Option<Cancelled> {
-        self.record().cancel.ended_by()
+        self.record().rare_if_any()?.cancel.ended_by()
     }
 
     /// Its name: given, or made up.
@@ -193,7 +193,6 @@ impl<T> Task<T> {
         if !self.done() {
             return Err(TaskError::NotDone);
         }
-        self.record().failure.set_retrieved();
         if let Some(cancelled) = self.cancelled_error() {
             return Err(TaskError::Cancelled(cancelled));
         }
@@ -213,10 +212,10 @@ impl<T> Task<T> {
         if step::current().is_some_and(|current| current == *self.any.inner()) {
             return Err(TaskError::AwaitSelf);
         }
-        let Some(own) = self.record().of.upgrade() else { return Ok(()) };
         match current::get_running_loop() {
-            Ok(running) if running != own => {
-                let belongs_to = own.name().to_owned();
+            Ok(running) if running.id() != self.record().loop_id() => {
+                let own = current::find_owned(self.record().loop_id());
+                let belongs_to = own.map_or_else(|| "one that is gone".to_owned(), |own| own.name().to_owned());
                 let used_on = running.name().to_owned();
                 Err(TaskError::WrongLoop(WrongLoop { belongs_to, used_on }))
             }

@@ -1,6 +1,6 @@
 //! What the loop keeps with each task, beside its future.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -15,15 +15,23 @@ use crate::task::done::{AwaitedTasks, Watchers};
 /// What comes along with a task's future, from the thread that hands it in.
 #[derive(Debug)]
 pub(crate) struct Seed {
-    name: Option<String>,
     created_at: &'static Location<'static>,
-    span: tracing::Span,
+    /// For a task that has a name or a span.
+    named: Option<Box<Named>>,
+}
+
+#[derive(Debug, Default)]
+struct Named {
+    name: RefCell<Option<String>>,
+    span: Option<tracing::Span>,
 }
 
 impl Seed {
     pub(crate) fn new(name: Option<String>, created_at: &'static Location<'static>) -> Self {
-        let span = span_of(name.as_deref(), created_at);
-        Self { name, created_at, span }
+        let span = Some(span_of(name.as_deref(), created_at)).filter(|span| !span.is_disabled());
+        let is_plain = name.is_none() && span.is_none();
+        let named = (!is_plain).then(|| Box::new(Named { name: RefCell::new(name), span }));
+        Self { created_at, named }
     }
 }
 
@@ -40,42 +48,46 @@ fn span_of(name: Option<&str>, at: &'static Location<'static>) -> tracing::Span 
     )
 }
 
-/// See the [module](self).
+/// See the [module](self). What most tasks never have lies apart, so that a task is small.
 #[derive(Debug)]
 pub(crate) struct TaskRecord {
-    name: RefCell<Option<String>>,
+    loop_id: u64,
     number: u64,
     created_at: &'static Location<'static>,
-    pub(crate) span: tracing::Span,
-    /// The loop that it belongs to.
-    pub(crate) of: WeakLoop,
-    loop_id: u64,
     pub(crate) has_begun: Cell<bool>,
-    pub(crate) cancel: CancelState,
-    pub(crate) scopes: Scopes,
     /// Who waits for its end.
     pub(crate) watchers: Watchers,
     /// The tasks that it waits for.
     pub(crate) awaits: AwaitedTasks,
+    named: OnceCell<Box<Named>>,
+    rare: OnceCell<Box<Rare>>,
+}
+
+/// What a task has once it is cancelled, fails, or catches a cancellation.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    pub(crate) cancel: CancelState,
+    pub(crate) scopes: Scopes,
     pub(crate) failure: Failure,
 }
 
 impl TaskRecord {
     pub(crate) fn new(seed: Seed, of: &EventLoop) -> Self {
         Self {
-            name: RefCell::new(seed.name),
+            loop_id: of.id(),
             number: of.next_task_number(),
             created_at: seed.created_at,
-            span: seed.span,
-            of: of.downgrade(),
-            loop_id: of.id(),
             has_begun: Cell::new(false),
-            cancel: CancelState::default(),
-            scopes: Scopes::default(),
             watchers: Watchers::default(),
             awaits: AwaitedTasks::default(),
-            failure: Failure::default(),
+            named: seed.named.map(OnceCell::from).unwrap_or_default(),
+            rare: OnceCell::new(),
         }
+    }
+
+    /// The number of the loop that it belongs to.
+    pub(crate) fn loop_id(&self) -> u64 {
+        self.loop_id
     }
 
     /// Tells the task from every other one of the process.
@@ -84,16 +96,33 @@ impl TaskRecord {
     }
 
     pub(crate) fn name(&self) -> String {
-        self.name.borrow().clone().unwrap_or_else(|| format!("Task-{}", self.number))
+        let given = self.named.get().and_then(|named| named.name.borrow().clone());
+        given.unwrap_or_else(|| format!("Task-{}", self.number))
     }
 
     pub(crate) fn set_name(&self, name: String) {
-        self.span.record("task.name", name.as_str());
-        self.name.replace(Some(name));
+        let named = self.named.get_or_init(Box::default);
+        if let Some(span) = &named.span {
+            span.record("task.name", name.as_str());
+        }
+        named.name.replace(Some(name));
     }
 
     pub(crate) fn created_at(&self) -> &'static Location<'static> {
         self.created_at
+    }
+
+    /// The task's span, if anybody listens.
+    pub(crate) fn span(&self) -> Option<&tracing::Span> {
+        self.named.get()?.span.as_ref()
+    }
+
+    pub(crate) fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
+    pub(crate) fn rare_if_any(&self) -> Option<&Rare> {
+        self.rare.get().map(Box::as_ref)
     }
 }
 

@@ -7,7 +7,7 @@ use perloop_bridge::{FutureError, Ready, Stepped, TaskRef, drop_cancelled};
 
 use crate::cancel::Cancelled;
 use crate::event_loop::EventLoop;
-use crate::task::TaskRecord;
+use crate::task::{Rare, TaskRecord};
 
 thread_local! {
     static CURRENT: RefCell<Option<TaskRef>> = const { RefCell::new(None) };
@@ -56,32 +56,36 @@ pub(crate) fn run(event_loop: &EventLoop, task: &TaskRef) {
         return;
     }
     let record: &TaskRecord = task.record();
-    let _span = record.span.enter();
+    let _span = record.span().map(tracing::Span::enter);
     let _current = Current::enter(task);
     let has_begun = record.has_begun.replace(true);
-    if let Some(request) = record.cancel.deliver()
-        && (!has_begun || !record.scopes.ask(&request))
+    if let Some(rare) = record.rare_if_any()
+        && let Some(request) = rare.cancel.deliver()
+        && (!has_begun || !rare.scopes.ask(&request))
     {
         end_cancelled(event_loop, task, request);
         return;
     }
     match task.poll() {
         Stepped::Ended { publish } => ended(event_loop, task, publish),
-        Stepped::Pending => suspended(event_loop, task),
+        Stepped::Pending => {
+            if let Some(rare) = record.rare_if_any() {
+                suspended(event_loop, task, rare);
+            }
+        }
     }
 }
 
 /// The future waits. Did it say that it ends cancelled, or is there a request that was made while it ran?
-fn suspended(event_loop: &EventLoop, task: &TaskRef) {
-    let record: &TaskRecord = task.record();
-    if let Some(cancelled) = record.scopes.take_raised().or_else(|| record.scopes.take_orphaned()) {
+fn suspended(event_loop: &EventLoop, task: &TaskRef, rare: &Rare) {
+    if let Some(cancelled) = rare.scopes.take_raised().or_else(|| rare.scopes.take_orphaned()) {
         end_cancelled(event_loop, task, cancelled);
-    } else if !task.is_queued() && record.cancel.is_waiting() {
+    } else if !task.is_queued() && rare.cancel.is_waiting() {
         // What it waits for is asked instead, or the wait is given up.
-        if ask_awaited(record, record.cancel.message()) {
-            record.cancel.withdraw();
+        if ask_awaited(task.record(), rare.cancel.message()) {
+            rare.cancel.withdraw();
         } else {
-            record.cancel.give_up_wait();
+            rare.cancel.give_up_wait();
             task.wake();
         }
     }
@@ -93,7 +97,7 @@ fn end_cancelled(event_loop: &EventLoop, task: &TaskRef, by: Cancelled) {
     let Stepped::Ended { publish } = drop_cancelled(|| task.end_with(FutureError::Cancelled)) else {
         unreachable!("a task that was ended has ended")
     };
-    record.cancel.set_ended_by(by);
+    record.rare().cancel.set_ended_by(by);
     finish(event_loop, task, publish);
 }
 
@@ -103,17 +107,19 @@ fn ended(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
     match task.error() {
         Some(FutureError::Panicked(panicked)) => {
             if publish && !task.is_detached() {
-                record.failure.set_published(panicked);
+                record.rare().failure.set_published(panicked);
             } else {
-                record.failure.set(panicked, event_loop.downgrade(), &record.name(), record.created_at());
+                record.rare().failure.set(panicked, event_loop.downgrade(), &record.name(), record.created_at());
             }
         }
-        // A request that it did not meet: the value is lost.
-        _ if record.cancel.is_waiting() => {
-            task.replace_outcome(FutureError::Cancelled);
-            record.cancel.set_ended_by(record.cancel.deliver().unwrap_or_default());
+        _ => {
+            // A request that it did not meet: the value is lost.
+            let unmet = record.rare_if_any().filter(|rare| rare.cancel.is_waiting());
+            if let Some(Rare { cancel, .. }) = unmet {
+                task.replace_outcome(FutureError::Cancelled);
+                cancel.set_ended_by(cancel.deliver().unwrap_or_default());
+            }
         }
-        _ => {}
     }
     finish(event_loop, task, publish);
 }
@@ -131,15 +137,18 @@ fn finish(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
 pub(crate) fn cancel(task: &TaskRef, message: Option<Arc<str>>) -> bool {
     let record: &TaskRecord = task.record();
     if task.has_ended() {
-        record.failure.set_retrieved();
+        if let Some(rare) = record.rare_if_any() {
+            rare.failure.set_retrieved();
+        }
         return false;
     }
-    record.cancel.count();
+    let requests = &record.rare().cancel;
+    requests.count();
     let is_suspended = !task.is_running() && !task.is_queued();
     if !is_suspended {
-        record.cancel.wait_for_suspension(message);
+        requests.wait_for_suspension(message);
     } else if !ask_awaited(record, message.clone()) {
-        record.cancel.interrupt_wait(message);
+        requests.interrupt_wait(message);
         task.wake();
     }
     true
