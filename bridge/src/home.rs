@@ -15,7 +15,7 @@ use crate::inbox::{Asleep, Batch};
 use crate::remote::Remote;
 use crate::sync::{count_forks, this_thread};
 use crate::task::{CellPtr, HomeTask, Record, TaskList, TaskRef};
-use crate::wait::{Looker, Spin};
+use crate::wait::{LOOK_FOR_NEWS, Looker, Spin};
 
 /// The most nodes that one turn takes from the inbox, so that a flood from outside leaves room for timers, I/O and
 /// the loop's own tasks. What is left comes first in the next turn.
@@ -169,7 +169,11 @@ impl Home {
     /// Moves what has come from outside to the end of the ready list, oldest first, up to a limit. The loop is awake
     /// afterwards.
     pub fn collect(&self) {
-        if self.is_asleep.replace(false) || self.core.inbox.has_news() {
+        let was_asleep = self.is_asleep.replace(false);
+        if was_asleep {
+            self.core.publish_core();
+        }
+        if was_asleep || self.core.inbox.has_news() {
             // A backlog is older than what comes now.
             let news = self.core.inbox.take();
             match self.core.on_home(|home| home.backlog.take()) {
@@ -215,7 +219,7 @@ impl Home {
     /// Looks a while for something from outside, if that has paid lately. True if something has come.
     pub fn look(&self) -> bool {
         let mut looker = self.looker.take();
-        let found = looker.look(self.core.spin, || self.core.inbox.has_news(), || false);
+        let found = looker.look(self.core.spin, LOOK_FOR_NEWS, || self.core.inbox.has_news(), || false);
         self.looker.set(looker);
         found
     }

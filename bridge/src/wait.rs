@@ -1,9 +1,13 @@
 //! Waiting: look a while, then sleep.
 //!
 //! Two threads that are awake exchange a cache line in a tenth of a microsecond; waking one that sleeps on another
-//! core costs tens. So who waits looks first, for about as long as a wake-up costs, *if that has paid lately*: after
-//! a few failures in a row it looks only now and then, more and more rarely, so that an idle thread uses no time and
-//! nobody is held up by a looker on a machine with fewer free cores than threads.
+//! core costs tens. So who waits looks first, *if that has paid lately*: after a few failures in a row it looks only
+//! now and then, more and more rarely, so that an idle thread uses no time and nobody is held up by a looker on a
+//! machine with fewer free cores than threads.
+//!
+//! A thread that waits for a result looks for longer than it takes to wake the loop, since that is what its first
+//! look has to outlast; from then on both are awake, and the loop, which looks for a few microseconds only, finds the
+//! next submission before it sleeps.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -24,14 +28,18 @@ pub enum Spin {
     For(Duration),
 }
 
-/// About what it costs to put a thread to sleep and to wake it.
-const LOOK: Duration = Duration::from_micros(5);
+/// How long a loop looks for submissions: longer than a thread takes from one result to its next submission.
+pub(crate) const LOOK_FOR_NEWS: Duration = Duration::from_micros(5);
+/// How long a thread looks for a result: longer than it takes to wake a loop that sleeps on another core.
+const LOOK_FOR_END: Duration = Duration::from_micros(100);
 /// Failures in a row until looking becomes rare.
 const PATIENCE: u32 = 3;
 /// How often a thread waits without looking after that, at first; it doubles with each further failure.
 const FIRST_SKIP: u32 = 64;
 /// How often at the most.
 const LAST_SKIP: u32 = 1 << 14;
+/// How often if the other side last ran on the looker's own core.
+const SAME_CORE_SKIP: u32 = 1 << 10;
 /// Looks between two looks at the clock.
 const ROUND: u32 = 16;
 
@@ -43,18 +51,19 @@ pub(crate) struct Looker {
 }
 
 impl Looker {
-    /// Looks for `news` as `spin` says. `is_same_core`: the other side last ran on the looker's own core, where looking
-    /// only holds it up.
+    /// Looks for `news` as `spin` says, at most for `limit` if that is left to it. `is_same_core`: the other side last
+    /// ran on the looker's own core, where looking only holds it up.
     pub(crate) fn look(
         &mut self,
         spin: Spin,
+        limit: Duration,
         news: impl Fn() -> bool,
         is_same_core: impl FnOnce() -> bool,
     ) -> bool {
         let (limit, adapts) = match spin {
             Spin::Never => return news(),
             Spin::For(limit) => (limit, false),
-            Spin::Adaptive => (LOOK, true),
+            Spin::Adaptive => (limit, true),
         };
         if news() {
             return true;
@@ -70,11 +79,11 @@ impl Looker {
     fn may_look(&mut self, is_same_core: impl FnOnce() -> bool) -> bool {
         if self.skips > 0 {
             self.skips -= 1;
-            return false;
+            // The last one is a probe, wherever the other side is: threads move.
+            return self.skips == 0;
         }
         if is_same_core() {
-            self.misses = self.misses.max(PATIENCE);
-            self.skips = LAST_SKIP;
+            self.skips = SAME_CORE_SKIP;
             return false;
         }
         true
@@ -132,7 +141,7 @@ pub(crate) fn look_for_end(cell: CellPtr, until: Until, hint: Hint) -> bool {
     let is_same_core = || hint.ran_on == this_core() && hint.ran_on != u32::MAX;
     LOOKER.with(|kept| {
         let mut looker = kept.get();
-        let found = looker.look(hint.spin, has_come, is_same_core);
+        let found = looker.look(hint.spin, LOOK_FOR_END, has_come, is_same_core);
         kept.set(looker);
         found
     })
