@@ -1,5 +1,81 @@
-//! *An event loop for every thread, and a bridge between them*: Python's asyncio, in Rust, where the threads run in
-//! parallel.
+//! *An event loop for every thread, and a bridge between them*: Python's asyncio in Rust, where the threads really run
+//! in parallel.
+//!
+//! Three steps, each of which runs.
+//!
+//! **One loop.** [`run`] makes a loop in this thread, runs a future on it as its main task, and closes it. Inside,
+//! [`create_task`] makes tasks, which need not be `Send`:
+//!
+//! ```
+//! use std::{cell::Cell, rc::Rc, time::Duration};
+//! use perloop::{create_task, sleep};
+//!
+//! let count = perloop::run(async {
+//!     let count = Rc::new(Cell::new(0));
+//!     let tasks: Vec<_> = (1..=3)
+//!         .map(|n| {
+//!             let count = Rc::clone(&count);
+//!             create_task(async move {
+//!                 sleep(Duration::from_millis(n)).await;
+//!                 count.set(count.get() + 1);
+//!             })
+//!         })
+//!         .collect();
+//!     for task in tasks {
+//!         task.await.expect("it neither panics nor is cancelled");
+//!     }
+//!     count.get()
+//! })?;
+//! assert_eq!(count, 3);
+//! # Ok::<(), perloop::RunError>(())
+//! ```
+//!
+//! **A loop in another thread**, and the door to it: [`LoopThread`] owns a loop, [`run_coroutine_threadsafe`] hands it
+//! a future from plain code, and gives a [`CrossThreadFuture`]:
+//!
+//! ```
+//! use std::time::Duration;
+//! use perloop::{FutureError, LoopThread, run_coroutine_threadsafe, sleep};
+//!
+//! let worker = LoopThread::spawn("worker")?;
+//! let quick = run_coroutine_threadsafe(async { 42 }, &worker);
+//! let slow = run_coroutine_threadsafe(sleep(Duration::from_secs(3600)), &worker);
+//! assert_eq!(quick.result()?, 42);
+//! assert_eq!(slow.result_timeout(Duration::from_millis(1)), Err(FutureError::TimedOut));
+//! assert!(slow.cancel_and_wait()?); // its destructors have run
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **State that stays on its loop.** What [`LoopHandle::run_with`] makes on the loop's thread never leaves it, so it
+//! needs no lock; and a task on one loop awaits work on another as any other future:
+//!
+//! ```
+//! use std::cell::RefCell;
+//! use perloop::{LoopThread, run_coroutine_threadsafe};
+//!
+//! thread_local! {
+//!     static WORDS: RefCell<Vec<String>> = RefCell::default();
+//! }
+//!
+//! let index = LoopThread::spawn("index")?;
+//! let worker = LoopThread::spawn("worker")?;
+//! let index_handle = (*index).clone();
+//! let length = run_coroutine_threadsafe(
+//!     async move {
+//!         for word in ["lock", "free"] {
+//!             let add = async move { WORDS.with_borrow_mut(|words| words.push(word.to_owned())) };
+//!             run_coroutine_threadsafe(add, &index_handle).await?;
+//!         }
+//!         run_coroutine_threadsafe(async { WORDS.with_borrow(Vec::len) }, &index_handle).await
+//!     },
+//!     &worker,
+//! );
+//! assert_eq!(length.result()??, 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The names are asyncio's wherever asyncio has the thing; `README.md` has the table, `ARCHITECTURE.md` what differs on
+//! purpose. An exception is an `Err`; a panic ends the task that it happens in, and is its outcome.
 #![deny(unsafe_code)]
 
 mod cancel;
@@ -42,3 +118,8 @@ pub use loop_thread::{JoinError, LoopThread};
 pub use run::run;
 pub use sleep::{Sleep, YieldNow, sleep, yield_now};
 pub use task::{AnyTask, Task, all_tasks, create_task, current_task};
+
+/// The README's programs run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,0 +1,144 @@
+//! The scenario files: what is played, what is not yet, and what a trace must be.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// One scenario and its target trace.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) group: &'static str,
+    pub(crate) spec: &'static Value,
+    golden: Vec<String>,
+}
+
+/// What the scenarios use and perloop does not have yet: ops and awaitables.
+const NOT_YET: &[&str] = &[
+    "acquire", "aclose", "agen", "anext", "as_completed", "barrier_abort", "barrier_reset", "barrier_state",
+    "barrier_wait", "busy", "cond_wait", "cond_wait_for", "empty", "event_clear", "event_set", "event_wait",
+    "executor", "expired", "for", "full", "future", "gather", "get", "get_nowait", "group", "group_cancel",
+    "is_set", "join", "locked", "notify", "notify_all", "object", "put", "put_nowait", "qsize",
+    "queue_shutdown", "release", "remove_done_callback", "reschedule", "runner_close", "runner_get_loop",
+    "runner_new", "runner_run", "set_debug", "set_exception", "set_result", "shield", "shutdown_asyncgens",
+    "shutdown_default_executor", "task_done", "timeout", "to_thread", "wait", "wait_for", "with", "yield",
+];
+
+/// Cases whose missing part does not show in their JSON.
+const NEEDS: &[(&str, &str)] = &[];
+
+impl Case {
+    /// What perloop lacks for the case, if anything.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        let by_hand = NEEDS.iter().find(|(name, _)| *name == self.name);
+        let debug = self.spec.get("debug").map(|_| "debug mode");
+        let objects = self.spec.get("objects").map(|_| "objects");
+        let mut used = BTreeSet::new();
+        collect(self.spec, &mut used);
+        let op = NOT_YET.iter().copied().find(|missing| used.contains(missing));
+        by_hand.map(|(_, what)| *what).or(op).or(objects).or(debug)
+    }
+
+    pub(crate) fn needs(&self, what: &str) -> bool {
+        self.spec["needs"].as_array().is_some_and(|needs| needs.iter().any(|need| need == what))
+    }
+
+    /// The differences between the target and what was got, line by line; none if they agree.
+    pub(crate) fn differences(&self, got: &[String]) -> Option<String> {
+        let (want, got) = (self.canonical(&self.golden), self.canonical(got));
+        if want == got {
+            return None;
+        }
+        let mut text = String::new();
+        for at in 0..want.len().max(got.len()) {
+            let (left, right) = (line(&want, at), line(&got, at));
+            let row = if left == right { format!("    {left}\n") } else { format!("!   {left}    got: {right}\n") };
+            text.push_str(&row);
+        }
+        Some(text)
+    }
+
+    /// By-time cases have no order within an instant.
+    fn canonical(&self, trace: &[String]) -> Vec<String> {
+        let mut lines = trace.to_vec();
+        if self.spec["order"] == "by-time" {
+            lines.sort_by_key(|line| (instant(line), line.clone()));
+        }
+        lines
+    }
+}
+
+fn line(trace: &[String], at: usize) -> &str {
+    trace.get(at).map_or("(nothing)", String::as_str)
+}
+
+fn instant(line: &str) -> i64 {
+    line.split(' ').next().and_then(|ms| ms.parse().ok()).expect("a trace line begins with its time")
+}
+
+/// All ops and awaitables in a scenario.
+fn collect(spec: &'static Value, used: &mut BTreeSet<&'static str>) {
+    match spec {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, used)),
+        Value::Object(fields) => {
+            used.extend(fields.get("op").and_then(Value::as_str));
+            for (key, value) in fields {
+                if key == "aw" && value.is_object() {
+                    used.extend(first_key(value));
+                }
+                collect(value, used);
+            }
+            // A made future is a task, but for what wraps a thread future.
+            if fields.get("op").is_some_and(|op| op == "make") && fields["aw"].get("wrap").is_some() {
+                used.insert("future");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What kind of awaitable a spec stands for: its first key, as `preserve_order` is not asked for, among the known ones.
+pub(crate) fn first_key(aw: &'static Value) -> Option<&'static str> {
+    let kinds = NOT_YET.iter().chain(&["coro", "sleep", "wrap"]).copied();
+    kinds.filter(|kind| aw.get(kind).is_some()).max_by_key(|kind| !matches!(*kind, "executor" | "timeout"))
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(name)
+}
+
+/// All cases of all groups, for as long as the process lives.
+pub(crate) fn load() -> Vec<Case> {
+    let mut files: Vec<_> = fs::read_dir(folder("cases"))
+        .expect("the scenarios are there")
+        .map(|entry| entry.expect("readable").file_name())
+        .collect();
+    files.sort();
+    files.iter().flat_map(|file| load_file(Path::new(file))).collect()
+}
+
+fn load_file(file: &Path) -> Vec<Case> {
+    let cases: &'static Value = Box::leak(Box::new(read(&folder("cases").join(file))));
+    let golden = read(&folder("golden").join(file));
+    let group = cases["group"].as_str().expect("a group");
+    let list = cases["cases"].as_array().expect("cases");
+    list.iter().map(|spec| case(group, spec, &golden)).collect()
+}
+
+fn case(group: &'static str, spec: &'static Value, golden: &Value) -> Case {
+    let name = spec["name"].as_str().expect("a name");
+    let trace = golden[name]["trace"].as_array().expect("a golden trace");
+    let golden = trace.iter().map(|line| line.as_str().expect("a line").to_owned()).collect();
+    Case { name, group, spec, golden }
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).expect("readable")).expect("JSON")
+}
+
+/// The names in `played.txt`.
+pub(crate) fn played_list() -> BTreeSet<String> {
+    let text = fs::read_to_string(folder("played.txt")).expect("the list is there");
+    text.lines().map(str::to_owned).collect()
+}
