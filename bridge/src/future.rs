@@ -251,7 +251,9 @@ impl<T> Future for CrossThreadFuture<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let cell = self.cell;
         if !poll_done(cell, &mut self.place, cx) {
-            return Poll::Pending;
+            // In the child of a fork nobody will ever wake us.
+            let is_lost = cell.header().core.is_some() && self.is_inherited();
+            return if is_lost { Poll::Ready(Err(FutureError::Forked(Forked))) } else { Poll::Pending };
         }
         forget_waker(cell, &mut self.place);
         Poll::Ready(self.outcome())

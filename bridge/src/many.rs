@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::deadlock;
+use crate::deadlock::{self, Blocked};
 use crate::errors::{FutureError, WouldDeadlock};
 use crate::future::CrossThreadFuture;
 use crate::sync::{Deadline, Parker};
@@ -88,11 +88,23 @@ pub fn wait(
 ) -> Result<DoneAndPending, WouldDeadlock> {
     let watch = Watch::begin(futures)?;
     let deadline = timeout.and_then(Deadline::after);
+    let _blocked = match (deadline, when) {
+        (None, ReturnWhen::AllCompleted) => block_on_all(futures)?,
+        // One that never comes need not hold it up, or the time will end it.
+        _ => Vec::new(),
+    };
     while !is_enough(futures, when) && !deadline.is_some_and(Deadline::has_passed) {
         watch.parker.park(deadline);
     }
     let (done, pending) = (0..futures.len()).partition(|&index| is_done(futures[index]));
     Ok(DoneAndPending { done, pending })
+}
+
+/// Says of each that is pending that this thread waits for it.
+fn block_on_all(futures: &[&dyn AnyFuture]) -> Result<Vec<Blocked>, WouldDeadlock> {
+    let cells = futures.iter().map(|future| future.cell_ptr().get());
+    let with_loop = cells.filter(|cell| !is_cell_done(*cell) && cell.header().core.is_some());
+    with_loop.map(|cell| deadlock::enter(cell.header().thread, Some((cell, Until::Done)))).collect()
 }
 
 fn is_enough(futures: &[&dyn AnyFuture], when: ReturnWhen) -> bool {

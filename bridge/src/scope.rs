@@ -73,7 +73,8 @@ impl Remote {
         self.check_foreign()?;
         // From here on, since at the scope's end it is too late to say no.
         let _blocked = deadlock::enter(self.core().thread, None)?;
-        let end = EndOfScope { lent: Rc::default(), hint: self.hint() };
+        let was_panicking = std::thread::panicking();
+        let end = EndOfScope { lent: Rc::default(), hint: self.hint(), was_panicking };
         let lent = Rc::clone(&end.lent);
         let scope = Scope { remote: self, lent, scope: PhantomData, env: PhantomData, record: PhantomData };
         Ok(work(&scope))
@@ -112,12 +113,14 @@ impl<'scope, R: Record> Scope<'scope, '_, R> {
 struct EndOfScope {
     lent: Rc<RefCell<Vec<CellPtr>>>,
     hint: Hint,
+    /// A destructor may use a scope while the thread unwinds for another reason.
+    was_panicking: bool,
 }
 
 impl Drop for EndOfScope {
     fn drop(&mut self) {
         let lent = self.lent.take();
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.was_panicking {
             for &cell in &lent {
                 cell.retain();
                 CrossThreadFuture::<()>::new(cell, Hint::NONE).cancel();

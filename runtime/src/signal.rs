@@ -55,13 +55,15 @@ impl Interrupts {
         })?;
         let (read_end, write_end) = UnixStream::pair()?;
         read_end.set_nonblocking(true)?;
-        let id = signal_hook::low_level::pipe::register(SIGINT, write_end)?;
         let shared = Rc::new(Shared::default());
         let (mut reader, in_reader) = (read_end.try_clone()?, Rc::clone(&shared));
         event_loop.add_reader(&read_end, move || {
             if matches!(reader.read(&mut [0; 64]), Ok(1..)) {
                 in_reader.interrupt();
             }
+        })?;
+        let id = signal_hook::low_level::pipe::register(SIGINT, write_end).inspect_err(|_| {
+            event_loop.remove_reader(&read_end);
         })?;
         // ORDERING: Relaxed; the handler runs in this thread or needs only the flag itself.
         is_fatal.store(false, Ordering::Relaxed);

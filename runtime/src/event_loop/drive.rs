@@ -16,6 +16,7 @@ use crate::task::{AnyTask, Seed, TaskRecord};
 struct Running<'a> {
     event_loop: &'a EventLoop,
     before: Option<EventLoop>,
+    was_panicking: bool,
 }
 
 impl<'a> Running<'a> {
@@ -33,7 +34,8 @@ impl<'a> Running<'a> {
         event_loop.0.is_running.set(true);
         event_loop.0.home.set_running(true);
         tracing::trace!(target: "perloop", event_loop = event_loop.name(), "start");
-        Ok(Self { event_loop, before: current::set_running(Some(event_loop.clone())) })
+        let before = current::set_running(Some(event_loop.clone()));
+        Ok(Self { event_loop, before, was_panicking: std::thread::panicking() })
     }
 }
 
@@ -44,7 +46,7 @@ impl Drop for Running<'_> {
         event_loop.0.is_running.set(false);
         event_loop.0.is_stopping.set(false);
         tracing::trace!(target: "perloop", event_loop = event_loop.name(), "stop");
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.was_panicking {
             event_loop.die();
         } else if !event_loop.is_closed() {
             event_loop.0.home.set_running(false);

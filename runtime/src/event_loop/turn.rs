@@ -13,6 +13,8 @@ use crate::task::step;
 
 /// While there is always something ready, I/O is polled every so many turns.
 const IO_INTERVAL: u32 = 32;
+/// How much a turn runs that counts for one of them.
+const ENTRIES_A_TURN: usize = 64;
 
 impl EventLoop {
     /// One turn. If nothing is ready it waits, at most for `max_wait`.
@@ -63,7 +65,9 @@ impl EventLoop {
     }
 
     fn poll_io_now_and_then(&self) -> io::Result<()> {
-        let turns = self.0.turns_without_io.get() + 1;
+        // A turn that runs much counts for several.
+        let weight = 1 + self.0.home.ready_len() / ENTRIES_A_TURN;
+        let turns = self.0.turns_without_io.get().saturating_add(u32::try_from(weight).unwrap_or(IO_INTERVAL));
         if turns < IO_INTERVAL {
             self.0.turns_without_io.set(turns);
             return Ok(());
