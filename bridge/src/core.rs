@@ -56,7 +56,7 @@ unsafe impl Send for CoreRef {}
 unsafe impl Sync for CoreRef {}
 
 impl LoopCore {
-    pub(crate) fn new(name: String, spin: Spin, bell: Box<dyn Bell>, thread: ThreadToken) -> CoreRef {
+    pub(crate) fn allocate(name: String, spin: Spin, bell: Box<dyn Bell>, thread: ThreadToken) -> CoreRef {
         let core = Box::new(Self {
             alive: Alive::new(),
             references: AtomicUsize::new(1),
@@ -233,7 +233,7 @@ impl Drop for CoreRef {
         // ORDERING: AcqRel: our accesses come before the one who frees it, and everybody's before us if that is us.
         if self.references.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.alive.bury();
-            // SAFETY: it was allocated as a Box in `new`, and this was the last reference.
+            // SAFETY: it was allocated as a Box in `allocate`, and this was the last reference.
             free(unsafe { Box::from_raw(self.0.as_ptr()) });
         }
     }

@@ -29,10 +29,15 @@ struct Table {
 /// A loop and the thread that owns it.
 struct Owned {
     id: u64,
-    core: usize,
+    core: Address,
     thread: ThreadToken,
     name: String,
 }
+
+struct Address(NonNull<LoopCore>);
+
+// SAFETY: the core is looked at under the table's lock only, and its home keeps it until it has taken it out.
+unsafe impl Send for Address {}
 
 /// A thread that owns loops waits for another thread.
 struct Wait {
@@ -54,7 +59,7 @@ pub(crate) fn add_loop(core: &CoreRef) -> u64 {
     let mut table = lock(&TABLE);
     table.loops_made += 1;
     let id = table.loops_made;
-    let address = core.as_ptr().expose_provenance().get();
+    let address = Address(core.as_ptr());
     table.loops.push(Owned { id, core: address, thread: core.thread, name: core.name.clone() });
     id
 }
@@ -64,14 +69,12 @@ pub(crate) fn find_loop(id: u64) -> Option<CoreRef> {
     let table = lock(&TABLE);
     let owned = table.loops.iter().find(|owned| owned.id == id)?;
     // A loop that stands in the table is kept by its home until it is taken out, under this lock.
-    let core = NonNull::new(std::ptr::with_exposed_provenance_mut(owned.core))?;
-    Some(CoreRef::another(core))
+    Some(CoreRef::another(owned.core.0))
 }
 
 /// The loop is closed.
 pub(crate) fn remove_loop(core: &CoreRef) {
-    let address = core.as_ptr().addr().get();
-    lock(&TABLE).loops.retain(|owned| owned.core != address);
+    lock(&TABLE).loops.retain(|owned| owned.core.0 != core.as_ptr());
 }
 
 /// What stands in the table as long as a thread blocks, or may block. None: the thread owns no loop.
@@ -132,7 +135,7 @@ impl Table {
     }
 
     fn name_of_core(&self, core: NonNull<LoopCore>) -> Option<String> {
-        let owned = self.loops.iter().find(|owned| owned.core == core.addr().get())?;
+        let owned = self.loops.iter().find(|owned| owned.core.0 == core)?;
         Some(owned.name.clone())
     }
 

@@ -95,7 +95,7 @@ impl Home {
     /// A loop of this thread. `bell` ends the wait that the thread enters after [`Home::fall_asleep`].
     pub fn new(name: impl Into<String>, spin: Spin, bell: Box<dyn Bell>) -> Self {
         count_forks();
-        let core = LoopCore::new(name.into(), spin, bell, this_thread());
+        let core = LoopCore::allocate(name.into(), spin, bell, this_thread());
         let id = deadlock::add_loop(&core);
         Self {
             core,

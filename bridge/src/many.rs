@@ -115,7 +115,7 @@ fn is_enough(futures: &[&dyn AnyFuture], when: ReturnWhen) -> bool {
         ReturnWhen::FirstException => {
             let failed =
                 |future: &&dyn AnyFuture| future.failure().is_some_and(|error| !error.is_cancelled());
-            done.clone().any(|future| failed(future)) || done.count() == futures.len()
+            done.clone().any(failed) || done.count() == futures.len()
         }
     }
 }

@@ -37,7 +37,6 @@ type Bare<T> = Cell<(), Pending<T>>;
 
 impl<T: Send + 'static> Promise<T> {
     /// A promise and its future.
-    #[expect(clippy::new_ret_no_self, reason = "the two ends are of no use without each other")]
     pub fn new() -> (Self, CrossThreadFuture<T>) {
         let birth =
             Birth { state: State::bare(), local: Local::submitted(), core: None, thread: this_thread() };

@@ -103,7 +103,7 @@ mod real {
         pub(crate) fn after(timeout: Duration) -> Option<Self> {
             Instant::now().checked_add(timeout).map(Self)
         }
-        pub(crate) fn left(self) -> Duration {
+        fn left(self) -> Duration {
             self.0.saturating_duration_since(Instant::now())
         }
         pub(crate) fn has_passed(self) -> bool {
@@ -252,9 +252,6 @@ mod modelled {
     impl Deadline {
         pub(crate) fn after(_: Duration) -> Option<Self> {
             Some(Self)
-        }
-        pub(crate) fn left(self) -> Duration {
-            Duration::ZERO
         }
         pub(crate) fn has_passed(self) -> bool {
             true

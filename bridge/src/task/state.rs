@@ -90,17 +90,17 @@ impl State {
 
     /// A submission: one reference for its future, one for the home that it goes to. Its node is on its way.
     pub(crate) fn submitted() -> Self {
-        Self(AtomicUsize::new(NOTIFIED | 3 * REFERENCE))
+        Self(AtomicUsize::new(NOTIFIED | (3 * REFERENCE)))
     }
 
     /// A call that is handed in and that nobody waits for.
     pub(crate) fn call() -> Self {
-        Self(AtomicUsize::new(NOTIFIED | 2 * REFERENCE))
+        Self(AtomicUsize::new(NOTIFIED | (2 * REFERENCE)))
     }
 
     /// A future without a body: one reference for its promise, one for itself.
     pub(crate) fn bare() -> Self {
-        Self(AtomicUsize::new(DEAF | 2 * REFERENCE))
+        Self(AtomicUsize::new(DEAF | (2 * REFERENCE)))
     }
 
     pub(crate) fn load(&self) -> Snapshot {

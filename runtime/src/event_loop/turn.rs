@@ -67,7 +67,8 @@ impl EventLoop {
     fn poll_io_now_and_then(&self) -> io::Result<()> {
         // A turn that runs much counts for several.
         let weight = 1 + self.0.home.ready_len() / ENTRIES_A_TURN;
-        let turns = self.0.turns_without_io.get().saturating_add(u32::try_from(weight).unwrap_or(IO_INTERVAL));
+        let turns =
+            self.0.turns_without_io.get().saturating_add(u32::try_from(weight).unwrap_or(IO_INTERVAL));
         if turns < IO_INTERVAL {
             self.0.turns_without_io.set(turns);
             return Ok(());

@@ -215,7 +215,8 @@ impl<T> Task<T> {
         match current::get_running_loop() {
             Ok(running) if running.id() != self.record().loop_id() => {
                 let own = current::find_owned(self.record().loop_id());
-                let belongs_to = own.map_or_else(|| "one that is gone".to_owned(), |own| own.name().to_owned());
+                let belongs_to =
+                    own.map_or_else(|| "one that is gone".to_owned(), |own| own.name().to_owned());
                 let used_on = running.name().to_owned();
                 Err(TaskError::WrongLoop(WrongLoop { belongs_to, used_on }))
             }

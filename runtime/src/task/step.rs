@@ -109,7 +109,12 @@ fn ended(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
             if publish && !task.is_detached() {
                 record.rare().failure.set_published(panicked);
             } else {
-                record.rare().failure.set(panicked, event_loop.downgrade(), &record.name(), record.created_at());
+                record.rare().failure.set(
+                    panicked,
+                    event_loop.downgrade(),
+                    &record.name(),
+                    record.created_at(),
+                );
             }
         }
         _ => {
