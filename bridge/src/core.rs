@@ -81,7 +81,8 @@ impl LoopCore {
     }
 
     pub(crate) fn replace_bell(&self, bell: Box<dyn Bell>) {
-        *lock(&self.bell) = bell;
+        let old = std::mem::replace(&mut *lock(&self.bell), bell);
+        drop(old);
     }
 
     /// Does it belong to the process that this one was forked from?

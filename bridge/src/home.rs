@@ -60,8 +60,8 @@ impl fmt::Debug for CallRef {
 pub(crate) struct HomeState {
     ready: VecDeque<Ready>,
     pub(crate) tasks: TaskList,
-    /// What was taken from the inbox and had no room in its turn.
-    backlog: Option<Batch>,
+    /// What was taken from the inbox and not looked at yet: the rest of a flood, or of the batch in hand.
+    backlog: Batch,
     /// Nodes of tasks that have ended, which are between their word and the inbox, or in it.
     pub(crate) late_nodes: usize,
     is_closed: bool,
@@ -134,15 +134,17 @@ impl Home {
 
     /// Makes a task, and queues its first step.
     pub fn spawn<R: Record, F: Future + 'static>(&self, record: R, body: F) -> HomeTask<F::Output> {
-        debug_assert!(!self.is_closed(), "the runtime refuses tasks on a closed loop");
-        let task = TaskRef::make(self.core.as_ptr(), record, body);
-        task.wake();
+        let task = self.make(record, body);
         // SAFETY: the body's output is `F::Output`, and it was made here.
         unsafe { HomeTask::new(task) }
     }
 
-    pub(crate) fn core(&self) -> &CoreRef {
-        &self.core
+    /// A task whose first step is queued.
+    pub(crate) fn make<R: Record, F: Future>(&self, record: R, body: F) -> TaskRef {
+        assert!(!self.is_closed(), "the runtime refuses tasks on a closed loop");
+        let task = TaskRef::make(self.core.as_ptr(), record, body);
+        task.wake();
+        task
     }
 
     /// Queues an entry behind everything that is ready.
@@ -162,36 +164,30 @@ impl Home {
 
     /// Is there something to do without waiting: ready here, or come from outside?
     pub fn has_work(&self) -> bool {
-        self.core.on_home(|home| !home.ready.is_empty() || home.backlog.is_some())
+        self.core.on_home(|home| !home.ready.is_empty() || !home.backlog.is_empty())
             || self.core.inbox.has_news()
     }
 
     /// Moves what has come from outside to the end of the ready list, oldest first, up to a limit. The loop is awake
     /// afterwards.
     pub fn collect(&self) {
-        let was_asleep = self.is_asleep.replace(false);
-        if was_asleep {
-            self.core.publish_core();
-        }
-        if was_asleep || self.core.inbox.has_news() {
-            // A backlog is older than what comes now.
+        // A backlog is older than what the inbox has, so that waits; a loop that fell asleep had none.
+        let room = self.receive(BATCH_LIMIT);
+        if room > 0 && (self.is_asleep.replace(false) || self.core.inbox.has_news()) {
             let news = self.core.inbox.take();
-            match self.core.on_home(|home| home.backlog.take()) {
-                None => self.receive(news),
-                Some(backlog) => self.receive(backlog.followed_by(news)),
-            }
-        } else if let Some(backlog) = self.core.on_home(|home| home.backlog.take()) {
-            self.receive(backlog);
+            self.core.on_home(|home| home.backlog = news);
+            self.receive(room);
         }
     }
 
-    fn receive(&self, mut batch: Batch) {
-        for node in batch.by_ref().take(BATCH_LIMIT) {
+    /// Takes up to `room` nodes from the backlog, and tells how much room is left. A node may run a destructor, which
+    /// may close the loop, so the batch stays where `close` finds it.
+    fn receive(&self, room: usize) -> usize {
+        for left in (1..=room).rev() {
+            let Some(node) = self.core.on_home(|home| home.backlog.next()) else { return left };
             self.receive_one(node);
         }
-        if !batch.is_empty() {
-            self.core.on_home(|home| home.backlog = Some(batch));
-        }
+        0
     }
 
     fn receive_one(&self, node: CellPtr) {
@@ -227,7 +223,7 @@ impl Home {
     /// Says that the thread will wait for its bell, unless something has come meanwhile. True: wait; every push from
     /// now on rings. [`Home::collect`] ends it.
     pub fn fall_asleep(&self) -> bool {
-        let has_backlog = self.core.on_home(|home| home.backlog.is_some());
+        let has_backlog = self.core.on_home(|home| !home.backlog.is_empty());
         let asleep = !has_backlog && self.core.inbox.fall_asleep() == Asleep::Yes;
         self.is_asleep.set(asleep);
         asleep
@@ -248,9 +244,10 @@ impl Home {
         self.core.on_home(|home| home.tasks.len())
     }
 
-    /// Closes the loop. Everything that was handed in and not taken
-    /// up is refused; everything that had begun is dropped, here, and ends cancelled or, if the loop died, `LoopDied`.
-    /// Foreign code (destructors, wakers, callbacks) runs after the doors are shut. A second call does nothing.
+    /// Closes the loop. Everything that was handed in and not taken up is refused; everything that had begun is
+    /// dropped, here, and ends cancelled or, if the loop died, `LoopDied`. Foreign code (destructors, wakers,
+    /// callbacks) runs after the doors are shut. A task that closes its own loop ends when its poll returns. A second
+    /// call does nothing.
     pub fn close(&self, why: Closing) {
         if self.is_closed() {
             return;
@@ -260,14 +257,15 @@ impl Home {
         let (entries, live, backlog, late_nodes) = self.core.on_home(|home| {
             home.is_closed = true;
             let live = std::mem::take(&mut home.tasks);
-            (std::mem::take(&mut home.ready), live, home.backlog.take(), home.late_nodes)
+            let backlog = std::mem::take(&mut home.backlog);
+            (std::mem::take(&mut home.ready), live, backlog, home.late_nodes)
         });
+        self.is_asleep.set(false);
         // Nobody starts towards the inbox any more; who is on the way is counted, and keeps the core.
         let on_their_way = live.iter().filter(|task| task.deafen()).count();
         self.core.lend(late_nodes + on_their_way);
         let rest = self.core.inbox.close();
-        let refused: Vec<TaskRef> =
-            backlog.into_iter().flatten().chain(rest).filter_map(|node| self.last_of_inbox(node)).collect();
+        let refused: Vec<TaskRef> = backlog.chain(rest).filter_map(|node| self.last_of_inbox(node)).collect();
         // From here on foreign code runs.
         for entry in entries.into_iter().chain(refused.into_iter().map(Ready::Adopt)) {
             self.end_entry(entry);
@@ -305,6 +303,10 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         self.close(Closing::Died);
+        // What a closed loop was given all the same ends here too, and not in the thread of the last handle.
+        while let Some(entry) = self.pop() {
+            self.end_entry(entry);
+        }
     }
 }
 

@@ -135,22 +135,11 @@ impl Batch {
     pub(crate) fn is_empty(&self) -> bool {
         self.oldest == AWAKE
     }
+}
 
-    /// Appends another batch.
-    pub(crate) fn followed_by(self, later: Self) -> Self {
-        let mut last = None;
-        let mut at = self.oldest;
-        while let Some(node) = CellPtr::from_raw(at) {
-            last = Some(node);
-            at = node.next();
-        }
-        match last {
-            None => later,
-            Some(node) => {
-                node.set_next(later.oldest);
-                self
-            }
-        }
+impl Default for Batch {
+    fn default() -> Self {
+        Self { oldest: AWAKE }
     }
 }
 

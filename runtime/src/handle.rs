@@ -30,7 +30,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    on.0.submit::<TaskRecord, F>(Seed::new(None, Location::caller()), future)
+    on.noting_refusal(on.0.submit::<TaskRecord, F>(Seed::new(None, Location::caller()), future))
 }
 
 /// A loop, for any thread: `Clone + Send + Sync`. It keeps neither the loop nor its thread alive.
@@ -95,7 +95,14 @@ impl LoopHandle {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        self.0.submit_with::<TaskRecord, _, F>(Seed::new(None, Location::caller()), make)
+        self.noting_refusal(self.0.submit_with::<TaskRecord, _, F>(Seed::new(None, Location::caller()), make))
+    }
+
+    fn noting_refusal<T>(&self, future: CrossThreadFuture<T>) -> CrossThreadFuture<T> {
+        if self.is_closed() {
+            tracing::debug!(target: "perloop", event_loop = self.name(), "refused a submission: the loop is closed");
+        }
+        future
     }
 
     /// As [`run_coroutine_threadsafe`], but a future that is refused comes back.

@@ -31,17 +31,19 @@ impl Record for () {
     fn adopt((): ()) {}
 }
 
-/// The front of every cell, whatever its body. Who may touch which field is said in [`task`](crate::task).
+/// The front of every cell, whatever its body. Who may touch which field is said in [`task`](crate::task). What a
+/// loop touches of each submission stands first, so that it fits into one cache line.
+#[repr(C)]
 pub(crate) struct Header {
     alive: Alive,
+    vtable: &'static VTable,
     pub(crate) state: State,
     next: UnsafeCell<*mut Header>,
-    pub(crate) local: Local,
-    pub(crate) watchers: Mutex<Watchers>,
     /// None for a bare future.
     pub(crate) core: Option<NonNull<LoopCore>>,
     pub(crate) thread: ThreadToken,
-    vtable: &'static VTable,
+    pub(crate) local: Local,
+    pub(crate) watchers: Mutex<Watchers>,
 }
 
 /// The record has the same place in every cell of a loop, whatever the body.

@@ -170,3 +170,41 @@ fn borrow_owner(known: &std::os::fd::OwnedFd) -> std::os::fd::OwnedFd {
     // SAFETY: the number is open, and the caller never drops what it gets.
     unsafe { std::os::fd::OwnedFd::from_raw_fd(known.as_raw_fd()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use crate::{EventLoop, ExceptionKind, run_coroutine_threadsafe};
+
+    #[test]
+    fn a_failing_wait_is_reported_and_the_loop_still_hears_submissions() {
+        for builder in [EventLoop::builder(), EventLoop::builder().portable_wait()] {
+            let event_loop = builder.build().expect("a loop");
+            let reports = Rc::new(RefCell::new(Vec::new()));
+            let in_handler = Rc::clone(&reports);
+            event_loop.set_exception_handler(Some(
+                move |_: &EventLoop, context: &crate::ExceptionContext| {
+                    in_handler.borrow_mut().push(context.kind);
+                },
+            ));
+            if let Some(reactor) = event_loop.0.reactor.borrow_mut().as_mut() {
+                reactor.fail_next_wait();
+            }
+            let handle = event_loop.handle();
+            let submitter = std::thread::spawn(move || {
+                let first = run_coroutine_threadsafe(async { 1 }, &handle).result();
+                let stop = run_coroutine_threadsafe(
+                    async { crate::get_running_loop().expect("it runs").stop() },
+                    &handle,
+                );
+                (first, stop.result())
+            });
+            event_loop.run_forever().expect("it goes on");
+            event_loop.close().expect("it does not run");
+            assert_eq!(submitter.join().expect("no panic").0, Ok(1));
+            assert_eq!(*reports.borrow(), [ExceptionKind::Reactor]);
+        }
+    }
+}

@@ -19,10 +19,18 @@ pub(crate) enum Watch {
     Callback(CallRef),
 }
 
+/// Who waits for a task, and for whom it waits.
+#[derive(Debug, Default)]
+pub(crate) struct Waits {
+    pub(crate) watchers: Watchers,
+    pub(crate) awaits: AwaitedTasks,
+}
+
 /// The list. Most tasks have one watcher or none.
 #[derive(Default)]
 pub(crate) struct Watchers {
-    list: RefCell<Vec<(u64, Watch)>>,
+    first: RefCell<Option<(u64, Watch)>>,
+    others: RefCell<Vec<(u64, Watch)>>,
     places: Cell<u64>,
 }
 
@@ -30,20 +38,27 @@ impl Watchers {
     fn add(&self, watch: Watch) -> u64 {
         let place = self.places.get() + 1;
         self.places.set(place);
-        self.list.borrow_mut().push((place, watch));
+        if place == 1 {
+            self.first.replace(Some((place, watch)));
+        } else {
+            self.others.borrow_mut().push((place, watch));
+        }
         place
     }
 
     fn remove(&self, place: u64) -> Option<Watch> {
-        let mut list = self.list.borrow_mut();
-        let index = list.iter().position(|(at, _)| *at == place)?;
-        Some(list.remove(index).1)
+        if place == 1 {
+            return self.first.take().map(|(_, watch)| watch);
+        }
+        let mut others = self.others.borrow_mut();
+        let index = others.iter().position(|(at, _)| *at == place)?;
+        Some(others.remove(index).1)
     }
 
     /// The task's last step: queues them all, in order.
     pub(crate) fn wake_all(&self, event_loop: &EventLoop) {
-        let list = self.list.take();
-        for (_, watch) in list {
+        let all = self.first.take().into_iter().chain(self.others.take());
+        for (_, watch) in all {
             match watch {
                 Watch::Task(task) => task.wake(),
                 // Foreign code, which may panic: it is no part of the task's own end.
@@ -56,7 +71,7 @@ impl Watchers {
 
 impl fmt::Debug for Watchers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} watchers", self.list.borrow().len())
+        write!(f, "Watchers({} ever)", self.places.get())
     }
 }
 
@@ -77,7 +92,7 @@ impl<F: FnOnce(&AnyTask)> Call for DoneCallback<F> {
 pub(super) fn add_callback(task: &AnyTask, callback: impl FnOnce(&AnyTask) + 'static) {
     let call = CallRef(Rc::new(DoneCallback { task: task.clone(), callback: RefCell::new(Some(callback)) }));
     if !task.done() {
-        task.record().watchers.add(Watch::Callback(call));
+        task.record().waits().watchers.add(Watch::Callback(call));
     } else if let Ok(running) = current::get_running_loop() {
         running.0.home.push(Ready::Call(call));
     }
@@ -104,10 +119,6 @@ impl AwaitedTasks {
     pub(crate) fn get(&self) -> Vec<TaskRef> {
         self.0.borrow().clone()
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
-    }
 }
 
 /// An await of a task that has not ended.
@@ -132,9 +143,9 @@ impl Waiting {
             None => (Watch::Waker(cx.waker().clone()), Some(cx.waker().clone())),
         };
         if let Some(awaiting) = &awaiting {
-            AnyTask::new(awaiting.clone()).record().awaits.add(awaited.inner().clone());
+            AnyTask::new(awaiting.clone()).record().waits().awaits.add(awaited.inner().clone());
         }
-        let place = awaited.record().watchers.add(watch);
+        let place = awaited.record().waits().watchers.add(watch);
         Self::For { awaited: awaited.clone(), place, awaiting, waker }
     }
 
@@ -160,9 +171,9 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let Self::For { awaited, place, awaiting, .. } = self else { return };
-        drop(awaited.record().watchers.remove(*place));
+        drop(awaited.record().waits().watchers.remove(*place));
         if let Some(awaiting) = awaiting {
-            AnyTask::new(awaiting.clone()).record().awaits.remove(awaited.inner());
+            AnyTask::new(awaiting.clone()).record().waits().awaits.remove(awaited.inner());
         }
     }
 }

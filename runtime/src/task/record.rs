@@ -10,7 +10,7 @@ use crate::cancel::{CancelState, Scopes};
 use crate::current;
 use crate::event_loop::{EventLoop, WeakLoop};
 use crate::exception::{ExceptionContext, ExceptionKind};
-use crate::task::done::{AwaitedTasks, Watchers};
+use crate::task::done::Waits;
 
 /// What comes along with a task's future, from the thread that hands it in.
 #[derive(Debug)]
@@ -55,10 +55,7 @@ pub(crate) struct TaskRecord {
     number: u64,
     created_at: &'static Location<'static>,
     pub(crate) has_begun: Cell<bool>,
-    /// Who waits for its end.
-    pub(crate) watchers: Watchers,
-    /// The tasks that it waits for.
-    pub(crate) awaits: AwaitedTasks,
+    waits: OnceCell<Box<Waits>>,
     named: OnceCell<Box<Named>>,
     rare: OnceCell<Box<Rare>>,
 }
@@ -78,8 +75,7 @@ impl TaskRecord {
             number: of.next_task_number(),
             created_at: seed.created_at,
             has_begun: Cell::new(false),
-            watchers: Watchers::default(),
-            awaits: AwaitedTasks::default(),
+            waits: OnceCell::new(),
             named: seed.named.map(OnceCell::from).unwrap_or_default(),
             rare: OnceCell::new(),
         }
@@ -115,6 +111,14 @@ impl TaskRecord {
     /// The task's span, if anybody listens.
     pub(crate) fn span(&self) -> Option<&tracing::Span> {
         self.named.get()?.span.as_ref()
+    }
+
+    pub(crate) fn waits(&self) -> &Waits {
+        self.waits.get_or_init(Box::default)
+    }
+
+    pub(crate) fn waits_if_any(&self) -> Option<&Waits> {
+        self.waits.get().map(Box::as_ref)
     }
 
     pub(crate) fn rare(&self) -> &Rare {

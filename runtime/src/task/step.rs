@@ -135,7 +135,9 @@ fn finish(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
         event_loop.0.home.push(Ready::Publish(task.clone()));
     }
     let record: &TaskRecord = task.record();
-    record.watchers.wake_all(event_loop);
+    if let Some(waits) = record.waits_if_any() {
+        waits.watchers.wake_all(event_loop);
+    }
 }
 
 /// Asks a task to stop. False if it is done.
@@ -161,9 +163,6 @@ pub(crate) fn cancel(task: &TaskRef, message: Option<Arc<str>>) -> bool {
 
 /// Passes a request on to the tasks that this one awaits. False if there is none that takes it.
 fn ask_awaited(record: &TaskRecord, message: Option<Arc<str>>) -> bool {
-    if record.awaits.is_empty() {
-        return false;
-    }
-    let awaited = record.awaits.get();
+    let awaited = record.waits_if_any().map_or_else(Vec::new, |waits| waits.awaits.get());
     awaited.iter().map(|task| cancel(task, message.clone())).fold(false, |any, taken| any | taken)
 }
