@@ -18,7 +18,9 @@ fn main() {
     compare(
         "round trip to an idle loop, p50",
         vec![
-            contestant("perloop", || round_trips(|| _ = run_coroutine_threadsafe(async {}, &adaptive).result())),
+            contestant("perloop", || {
+                round_trips(|| _ = run_coroutine_threadsafe(async {}, &adaptive).result())
+            }),
             contestant("perloop, Spin::Never", || {
                 round_trips(|| _ = run_coroutine_threadsafe(async {}, &never).result())
             }),

@@ -4,7 +4,39 @@
 /// Wakes the thread of one loop out of its wait.
 ///
 /// A ring may come from any thread, at any time until the loop's last handle is gone, and also when the loop is
-/// awake; then the next wait returns at once. Rings that come together may count as one.
+/// awake; then the next wait returns at once. Rings that come together may count as one. It is called under a lock,
+/// so it must not use the loop.
+///
+/// # Examples
+/// ```
+/// use std::sync::{Arc, Condvar, Mutex};
+/// use perloop_bridge::Bell;
+///
+/// #[derive(Clone, Default)]
+/// struct Gong(Arc<(Mutex<bool>, Condvar)>);
+///
+/// impl Bell for Gong {
+///     fn ring(&self) {
+///         let (has_rung, sound) = &*self.0;
+///         *has_rung.lock().expect("no panic under it") = true;
+///         sound.notify_one();
+///     }
+/// }
+///
+/// impl Gong {
+///     /// The loop's side.
+///     fn wait(&self) {
+///         let (has_rung, sound) = &*self.0;
+///         let rung = has_rung.lock().expect("no panic under it");
+///         *sound.wait_while(rung, |rung| !*rung).expect("no panic under it") = false;
+///     }
+/// }
+///
+/// let gong = Gong::default();
+/// let bell: Box<dyn Bell> = Box::new(gong.clone());
+/// std::thread::spawn(move || bell.ring());
+/// gong.wait();
+/// ```
 pub trait Bell: Send + Sync {
     /// Makes the loop's current wait return, or its next one.
     fn ring(&self);

@@ -91,9 +91,8 @@ impl LoopCore {
     }
 
     pub(crate) fn life(&self) -> Life {
-        // ORDERING: Acquire pairs with the Release in `set_life`: who reads that a loop runs sees what its owner did
-        // before.
-        match self.life.load(Ordering::Acquire) {
+        // ORDERING: Relaxed; it may be out of date as soon as it is read, so nobody may conclude anything from it.
+        match self.life.load(Ordering::Relaxed) {
             0 => Life::Resting,
             1 => Life::Running,
             2 => Life::Closed,
@@ -103,7 +102,7 @@ impl LoopCore {
 
     pub(crate) fn set_life(&self, life: Life) {
         // ORDERING: see `life`.
-        self.life.store(life as u32, Ordering::Release);
+        self.life.store(life as u32, Ordering::Relaxed);
     }
 
     /// The core that the loop last ran on.
@@ -172,6 +171,20 @@ impl LoopCore {
         let this = unsafe { core.as_ref() };
         this.alive.check();
         this.on_home(|home| home.late_nodes += 1);
+    }
+
+    /// Home: a submission that was counted as in hand is so no more. An error if the loop has closed since.
+    pub(crate) fn leave_hand(core: NonNull<LoopCore>) -> Result<(), Refusal> {
+        // SAFETY: rule 8: the loop is open, or has counted a reference for us.
+        let this = unsafe { core.as_ref() };
+        this.alive.check();
+        if !this.on_home(|home| home.is_closed) {
+            this.on_home(|home| home.in_hand -= 1);
+            return Ok(());
+        }
+        let refusal = this.refusal();
+        drop(CoreRef(core));
+        Err(refusal)
     }
 
     /// Home: changes what only the home thread touches.

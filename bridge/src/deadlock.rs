@@ -39,12 +39,26 @@ struct Address(NonNull<LoopCore>);
 // SAFETY: the core is looked at under the table's lock only, and its home keeps it until it has taken it out.
 unsafe impl Send for Address {}
 
-/// A thread that owns loops waits for another thread.
+/// A thread that owns loops waits for others.
 struct Wait {
     ticket: u64,
     from: ThreadToken,
+    needs: Needs,
+    for_ends: Vec<ForEnd>,
+}
+
+/// Of several ends that a thread waits for, how many let it go on?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Each of them.
+    All,
+    /// One of them.
+    Any,
+}
+
+struct ForEnd {
     to: ThreadToken,
-    /// Whose end it waits for, if it is one end only; once that has come, the thread is about to go on.
+    /// Whose end it waits for, if it is one end only; once that has come, it need not wait for it any more.
     end_of: Option<EndOf>,
 }
 
@@ -81,6 +95,10 @@ pub(crate) fn remove_loop(core: &CoreRef) {
 #[must_use]
 pub(crate) struct Blocked(Option<u64>);
 
+impl Blocked {
+    pub(crate) const NOT: Self = Self(None);
+}
+
 impl Drop for Blocked {
     fn drop(&mut self) {
         if let Some(ticket) = self.0 {
@@ -92,22 +110,29 @@ impl Drop for Blocked {
 /// This thread is about to wait for the thread `to`. If it is for the end of one cell, the caller keeps a reference to
 /// it until it drops what it got.
 pub(crate) fn enter(to: ThreadToken, end_of: Option<(CellPtr, Until)>) -> Result<Blocked, WouldDeadlock> {
+    enter_for(Needs::All, vec![ForEnd { to, end_of: end_of.map(|(cell, until)| EndOf(cell, until)) }])
+}
+
+/// This thread is about to wait for several futures. The caller keeps a reference to each, as for `enter`.
+pub(crate) fn enter_for_many(needs: Needs, cells: &[CellPtr]) -> Result<Blocked, WouldDeadlock> {
+    let for_end =
+        |cell: &CellPtr| ForEnd { to: cell.header().thread, end_of: Some(EndOf(*cell, Until::Done)) };
+    enter_for(needs, cells.iter().map(for_end).collect())
+}
+
+fn enter_for(needs: Needs, for_ends: Vec<ForEnd>) -> Result<Blocked, WouldDeadlock> {
     let from = this_thread();
     let mut table = lock(&TABLE);
-    if from == to {
-        return Err(WouldDeadlock { path: vec![table.name_of(from)] });
-    }
-    if !table.owns_loops(from) {
+    if !table.owns_loops(from) && for_ends.iter().all(|end| end.to != from) {
         return Ok(Blocked(None));
     }
     let mut path = vec![table.name_of(from)];
-    if table.reaches(to, from, &mut path) {
+    if table.is_stuck(needs, &for_ends, from, &mut path) {
         return Err(WouldDeadlock { path });
     }
     table.tickets += 1;
     let ticket = table.tickets;
-    let end_of = end_of.map(|(cell, until)| EndOf(cell, until));
-    table.waits.push(Wait { ticket, from, to, end_of });
+    table.waits.push(Wait { ticket, from, needs, for_ends });
     Ok(Blocked(Some(ticket)))
 }
 
@@ -139,21 +164,33 @@ impl Table {
         Some(owned.name.clone())
     }
 
+    /// Would a wait for these ends last until the thread `by` goes on? Those who keep each other waiting are added to
+    /// the path.
+    fn is_stuck(&self, needs: Needs, for_ends: &[ForEnd], by: ThreadToken, path: &mut Vec<String>) -> bool {
+        let mut is_held_up = |end: &ForEnd| !end.is_over() && self.waits_for(end.to, by, path);
+        match needs {
+            Needs::All => for_ends.iter().any(is_held_up),
+            Needs::Any => !for_ends.is_empty() && for_ends.iter().all(&mut is_held_up),
+        }
+    }
+
     /// Does a chain of waits lead from one thread to the other? It cannot go in circles, since no circle ever gets
     /// into the table.
-    fn reaches(&self, from: ThreadToken, to: ThreadToken, path: &mut Vec<String>) -> bool {
-        path.push(self.name_of(from));
-        for wait in self.waits.iter().filter(|wait| wait.from == from && !wait.is_over()) {
-            if wait.to == to || self.reaches(wait.to, to, path) {
-                return true;
-            }
+    fn waits_for(&self, thread: ThreadToken, by: ThreadToken, path: &mut Vec<String>) -> bool {
+        if thread == by {
+            return true;
+        }
+        path.push(self.name_of(thread));
+        let mut waits = self.waits.iter().filter(|wait| wait.from == thread);
+        if waits.any(|wait| self.is_stuck(wait.needs, &wait.for_ends, by, path)) {
+            return true;
         }
         path.pop();
         false
     }
 }
 
-impl Wait {
+impl ForEnd {
     fn is_over(&self) -> bool {
         self.end_of.as_ref().is_some_and(|EndOf(cell, until)| has_reached(*cell, *until))
     }

@@ -8,18 +8,39 @@ use crate::foreign::drop_payload;
 use crate::sync::{Arc, Mutex, lock};
 
 /// The loop is closed, or was closed before it took the work up: nothing of it ran.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use perloop::{FutureError, LoopClosed};
+///
+/// let error = FutureError::LoopClosed(LoopClosed::new("worker"));
+/// assert!(error.to_string().starts_with("event loop 'worker' is closed"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoopClosed {
     pub(crate) name: String,
 }
 
 impl LoopClosed {
-    /// An error about the loop of this name.
+    /// Makes an error about the loop of this name.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// assert_eq!(perloop::LoopClosed::new("worker"), perloop::LoopClosed::new("worker".to_owned()));
+    /// ```
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into() }
     }
 
-    /// The loop's name.
+    /// Returns the loop's name.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// assert_eq!(perloop::LoopClosed::new("worker").loop_name(), "worker");
+    /// ```
     pub fn loop_name(&self) -> &str {
         &self.name
     }
@@ -34,13 +55,43 @@ impl fmt::Display for LoopClosed {
 impl Error for LoopClosed {}
 
 /// The loop's thread ended, or its loop was ended by a panic, before the work was done.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use perloop::FutureError;
+///
+/// /// Which loop should be made anew?
+/// fn lost_loop(error: &FutureError) -> Option<&str> {
+///     match error {
+///         FutureError::LoopDied(died) => Some(died.loop_name()),
+///         _ => None,
+///     }
+/// }
+/// assert_eq!(lost_loop(&FutureError::Cancelled), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoopDied {
     pub(crate) name: String,
 }
 
 impl LoopDied {
-    /// The loop's name.
+    /// Returns the loop's name.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Closing, FutureError, Home, Ready, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("worker", Spin::Never, Box::new(NoBell));
+    /// # let future = home.remote().submit::<(), _>((), std::future::pending::<()>());
+    /// # let Some(Ready::Adopt(task)) = home.pop() else { unreachable!() };
+    /// # assert!(task.adopt());
+    /// # home.close(Closing::Died);
+    /// // The future of a task whose loop, 'worker', was ended by a panic:
+    /// let Err(FutureError::LoopDied(died)) = future.result() else { unreachable!() };
+    /// assert_eq!(died.loop_name(), "worker");
+    /// ```
     pub fn loop_name(&self) -> &str {
         &self.name
     }
@@ -58,7 +109,16 @@ impl fmt::Display for LoopDied {
 
 impl Error for LoopDied {}
 
-/// The loop belongs to the process that this one was forked from.
+/// The loop belongs to the process that this one was forked from, and does not live in this one.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use perloop::{Forked, FutureError};
+///
+/// let error = FutureError::Forked(Forked);
+/// assert!(error.to_string().ends_with("make a new one after the fork"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Forked;
 
@@ -71,18 +131,40 @@ impl fmt::Display for Forked {
 impl Error for Forked {}
 
 /// Blocking here could never end: the thread that would have to do the work is this one, or waits for this one.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use perloop::WouldDeadlock;
+///
+/// let error = WouldDeadlock::of_loop("ui");
+/// assert!(error.to_string().starts_with("blocking here would deadlock: 'ui' waits for 'ui'"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WouldDeadlock {
     pub(crate) path: Vec<String>,
 }
 
 impl WouldDeadlock {
-    /// The thread of the loop of this name waits for itself.
+    /// Makes an error that says that the thread of the loop of this name waits for itself.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// assert_eq!(perloop::WouldDeadlock::of_loop("ui").path().len(), 1);
+    /// ```
     pub fn of_loop(name: impl Into<String>) -> Self {
         Self { path: vec![name.into()] }
     }
 
-    /// The names of the loops in the circle: each one's thread waits for the next, the last one for the first.
+    /// Returns the names of the loops in the circle: each one's thread waits for the next, the last one for the
+    /// first.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// assert_eq!(perloop::WouldDeadlock::of_loop("ui").path(), ["ui"]);
+    /// ```
     pub fn path(&self) -> &[String] {
         &self.path
     }
@@ -101,7 +183,18 @@ impl fmt::Display for WouldDeadlock {
 
 impl Error for WouldDeadlock {}
 
-/// A body panicked. Holds what it threw, until somebody takes it.
+/// A body panicked. Holds what it threw, until somebody takes it. Clones stand for the same panic.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use std::panic::catch_unwind;
+/// use perloop::Panicked;
+///
+/// let thrown = catch_unwind(|| panic!("out of paper")).unwrap_err();
+/// let panicked = Panicked::new(thrown);
+/// assert_eq!(panicked.message(), "out of paper");
+/// ```
 #[derive(Clone)]
 pub struct Panicked(Arc<Thrown>);
 
@@ -111,7 +204,14 @@ struct Thrown {
 }
 
 impl Panicked {
-    /// A panic with this payload, as `catch_unwind` gives it.
+    /// Makes one of a panic's payload, as `catch_unwind` gives it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// let panicked = perloop::Panicked::new(Box::new("out of paper"));
+    /// assert_eq!(panicked.message(), "out of paper");
+    /// ```
     pub fn new(payload: Box<dyn Any + Send>) -> Self {
         let text = if let Some(text) = payload.downcast_ref::<&str>() {
             (*text).to_owned()
@@ -123,13 +223,27 @@ impl Panicked {
         Self(Arc::new(Thrown { text, payload: Mutex::new(Some(payload)) }))
     }
 
-    /// The panic's message.
+    /// Returns the panic's message; one that says so if what was thrown is neither `&str` nor `String`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// let panicked = perloop::Panicked::new(Box::new(42));
+    /// assert_eq!(panicked.message(), "a payload that is no text");
+    /// ```
     pub fn message(&self) -> &str {
         &self.0.text
     }
 
-    /// What was thrown, for `std::panic::resume_unwind`. If another clone of this error gave it away before, it is
-    /// the message.
+    /// Gives what was thrown, for `std::panic::resume_unwind`. If another clone of this error gave it away before, it
+    /// is the message.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// let panicked = perloop::Panicked::new(Box::new(42));
+    /// assert_eq!(panicked.into_payload().downcast_ref(), Some(&42));
+    /// ```
     pub fn into_payload(self) -> Box<dyn Any + Send> {
         let payload = lock(&self.0.payload).take();
         payload.unwrap_or_else(|| Box::new(self.0.text.clone()))
@@ -163,7 +277,26 @@ impl fmt::Display for Panicked {
 
 impl Error for Panicked {}
 
-/// Why a [`CrossThreadFuture`](crate::CrossThreadFuture) gives no value.
+/// Why a [`CrossThreadFuture`](crate::CrossThreadFuture) gives no value. The set is closed: a submission ends in no
+/// other way.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use std::time::Duration;
+/// use perloop::{FutureError, Promise};
+///
+/// let (promise, future) = Promise::<i32>::new();
+/// let timeout = Duration::from_millis(1);
+/// let answer = match future.result_timeout(timeout) {
+///     Ok(answer) => answer,
+///     Err(FutureError::TimedOut) => 0, // it goes on
+///     Err(error) => panic!("{error}"),
+/// };
+/// assert_eq!(answer, 0);
+/// drop(promise);
+/// assert_eq!(future.result(), Err(FutureError::Cancelled));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum FutureError {
     /// The future was cancelled, or its task ended cancelled.
@@ -185,12 +318,28 @@ pub enum FutureError {
 }
 
 impl FutureError {
-    /// Was it cancelled?
+    /// Says whether the future was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use perloop::FutureError;
+    ///
+    /// assert!(FutureError::Cancelled.is_cancelled() && !FutureError::TimedOut.is_cancelled());
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled)
     }
 
-    /// Is the future as it was, so that one may ask it again?
+    /// Says whether the future is as it was, so that one may ask it again.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use perloop::FutureError;
+    ///
+    /// assert!(FutureError::TimedOut.is_retryable() && !FutureError::Taken.is_retryable());
+    /// ```
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::WouldDeadlock(_) | Self::TimedOut)
     }
@@ -224,7 +373,17 @@ impl Error for FutureError {
     }
 }
 
-/// Why a loop did not take a submission.
+/// Why a loop did not take a submission, see [`Refused::reason`].
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use perloop::{Forked, FutureError, LoopClosed, Refusal};
+///
+/// let refusal = Refusal::LoopClosed(LoopClosed::new("worker"));
+/// assert_eq!(FutureError::from(refusal), FutureError::LoopClosed(LoopClosed::new("worker")));
+/// assert_eq!(Refusal::Forked(Forked).to_string(), Forked.to_string());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// It is closed.
@@ -254,18 +413,73 @@ impl From<Refusal> for FutureError {
 }
 
 /// Work that a loop did not take, and why. Nothing of it ran.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Closing, Home, Refused, Remote, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # struct Handle(Remote);
+/// # impl Handle {
+/// #     fn call_soon_threadsafe<F: FnOnce() + Send + 'static>(&self, work: F) -> Result<(), Refused<F>> { self.0.call(work) }
+/// # }
+/// # let home = Home::new("worker", Spin::Never, Box::new(NoBell));
+/// # home.close(Closing::Closed);
+/// # let handle = Handle(home.remote());
+/// use std::sync::mpsc;
+///
+/// let (sender, receiver) = mpsc::channel();
+/// // The loop of this handle is closed.
+/// if let Err(refused) = handle.call_soon_threadsafe(move || drop(sender.send("done"))) {
+///     let work = refused.into_inner();
+///     work(); // so do it here
+/// }
+/// assert_eq!(receiver.recv()?, "done");
+/// # Ok::<(), mpsc::RecvError>(())
+/// ```
 pub struct Refused<W> {
     pub(crate) work: W,
     pub(crate) why: Refusal,
 }
 
 impl<W> Refused<W> {
-    /// The work, to hand it to another loop.
+    /// Gives the work back, to hand it to another loop.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Closing, Home, Refused, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("worker", Spin::Never, Box::new(NoBell));
+    /// # home.close(Closing::Closed);
+    /// /// Does here what the loop would not take.
+    /// fn do_here(refused: Refused<impl FnOnce()>) {
+    ///     let work = refused.into_inner();
+    ///     work();
+    /// }
+    /// # do_here(home.remote().call(|| ()).unwrap_err());
+    /// ```
     pub fn into_inner(self) -> W {
         self.work
     }
 
-    /// Why it was refused.
+    /// Returns why it was refused.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// # use perloop_bridge::{Bell, Closing, Home, Spin};
+    /// use perloop::{Refusal, Refused};
+    ///
+    /// fn is_for_good<W>(refused: &Refused<W>) -> bool {
+    ///     matches!(refused.reason(), Refusal::LoopClosed(_))
+    /// }
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("worker", Spin::Never, Box::new(NoBell));
+    /// # home.close(Closing::Closed);
+    /// # assert!(is_for_good(&home.remote().call(|| ()).unwrap_err()));
+    /// ```
     pub fn reason(&self) -> &Refusal {
         &self.why
     }
@@ -285,7 +499,19 @@ impl<W> fmt::Display for Refused<W> {
 
 impl<W> Error for Refused<W> {}
 
-/// A bare future was set, or set running, though it has its outcome already.
+/// A bare future was set though it has its outcome already: `concurrent.futures.InvalidStateError`.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use perloop::{InvalidState, Promise};
+///
+/// let (mut promise, future) = Promise::new();
+/// promise.set_result(1)?;
+/// assert_eq!(promise.set_result(2), Err(InvalidState));
+/// assert_eq!(future.result(), Ok(1));
+/// # Ok::<(), InvalidState>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InvalidState;
 

@@ -13,7 +13,7 @@ use crate::deadlock;
 use crate::errors::{Forked, FutureError, Panicked};
 use crate::foreign::drop_contained;
 use crate::sync::{Deadline, generation};
-use crate::task::{AfterCancel, CellPtr};
+use crate::task::{AfterCancel, CellPtr, TaskRef};
 use crate::wait::{Hint, block, has_reached, look_for_end};
 use crate::watchers::{self, Place, Tell, Until};
 
@@ -31,6 +31,22 @@ use crate::watchers::{self, Place, Tell, Until};
 ///
 /// Cancel safety: a poll that is given up changes nothing. If a perloop *task* is cancelled while it awaits this
 /// future, the future is cancelled too, as asyncio's `wrap_future` does it.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use std::{sync::Arc, thread};
+/// use perloop::{CrossThreadFuture, Promise};
+///
+/// let (mut promise, future): (_, CrossThreadFuture<i32>) = Promise::new();
+/// let future = Arc::new(future);
+/// let shared = Arc::clone(&future);
+/// let waiter = thread::spawn(move || shared.result());
+/// promise.set_result(42)?;
+/// assert_eq!(waiter.join().expect("it does not panic"), Ok(42));
+/// assert!(future.done());
+/// # Ok::<(), perloop::InvalidState>(())
+/// ```
 pub struct CrossThreadFuture<T> {
     cell: CellPtr,
     hint: Hint,
@@ -53,7 +69,21 @@ thread_local! {
     static DROPS_CANCELLED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Drops `value` as what a cancelled task held: a cross-thread future in it that was being awaited is cancelled too.
+/// Calls `drop_it`, in which what a cancelled task held is dropped: a cross-thread future in it that was being
+/// awaited is cancelled too. For runtime writers.
+///
+/// # Examples
+/// ```
+/// use std::future::Future;
+/// use std::task::{Context, Waker};
+/// use perloop_bridge::{Promise, drop_cancelled};
+///
+/// let (mut promise, future) = Promise::<()>::new();
+/// let mut body = Box::pin(future);
+/// assert!(body.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+/// drop_cancelled(|| drop(body));
+/// assert!(!promise.set_running_or_notify_cancel());
+/// ```
 pub fn drop_cancelled<R>(drop_it: impl FnOnce() -> R) -> R {
     struct Reset(bool);
     impl Drop for Reset {
@@ -81,6 +111,20 @@ impl<T> CrossThreadFuture<T> {
     /// What the work ended with, if not with a value; [`FutureError::WouldDeadlock`], at once, if the caller is the
     /// thread that would have to do the work, or one for which that thread waits; [`FutureError::Taken`] if the value
     /// was given before.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use std::thread;
+    /// use perloop::{FutureError, Promise};
+    ///
+    /// let (mut promise, future) = Promise::new();
+    /// let worker = thread::spawn(move || promise.set_result(6 * 7));
+    /// assert_eq!(future.result()?, 42);
+    /// assert_eq!(future.result(), Err(FutureError::Taken));
+    /// # worker.join().expect("it does not panic").expect("it was not set before");
+    /// # Ok::<(), FutureError>(())
+    /// ```
     pub fn result(&self) -> Result<T, FutureError> {
         self.wait_until(Until::Done, None)?;
         self.outcome()
@@ -90,12 +134,38 @@ impl<T> CrossThreadFuture<T> {
     ///
     /// # Errors
     /// As [`result`](Self::result), and [`FutureError::TimedOut`]. Then nothing is cancelled, and one may ask again.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use std::time::Duration;
+    /// use perloop::{FutureError, Promise};
+    ///
+    /// let (mut promise, future) = Promise::new();
+    /// let moment = Duration::from_millis(1);
+    /// assert_eq!(future.result_timeout(moment), Err(FutureError::TimedOut));
+    /// promise.set_result(42)?;
+    /// assert_eq!(future.result_timeout(moment), Ok(42));
+    /// # Ok::<(), perloop::InvalidState>(())
+    /// ```
     pub fn result_timeout(&self, timeout: Duration) -> Result<T, FutureError> {
         self.wait_until(Until::Done, Some(timeout))?;
         self.outcome()
     }
 
-    /// The outcome, if it is there. Never blocks.
+    /// Gives the outcome, if it is there. Never blocks.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use perloop::Promise;
+    ///
+    /// let (mut promise, future) = Promise::new();
+    /// assert_eq!(future.try_result(), None);
+    /// promise.set_result(42)?;
+    /// assert_eq!(future.try_result(), Some(Ok(42)));
+    /// # Ok::<(), perloop::InvalidState>(())
+    /// ```
     pub fn try_result(&self) -> Option<Result<T, FutureError>> {
         self.done().then(|| self.outcome())
     }
@@ -105,6 +175,18 @@ impl<T> CrossThreadFuture<T> {
     ///
     /// # Errors
     /// As [`result`](Self::result) if there is neither value nor panic.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use perloop::{Panicked, Promise};
+    ///
+    /// let (mut promise, future) = Promise::<()>::new();
+    /// promise.set_exception(Panicked::new(Box::new("out of paper")))?;
+    /// let panicked = future.exception()?;
+    /// assert_eq!(panicked.as_ref().map(Panicked::message), Some("out of paper"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn exception(&self) -> Result<Option<Panicked>, FutureError> {
         self.wait_until(Until::Done, None)?;
         match self.error() {
@@ -114,8 +196,20 @@ impl<T> CrossThreadFuture<T> {
         }
     }
 
-    /// Cancels it. The future is cancelled at once; the task is asked to stop on its loop, or never begins. False: it is
-    /// too late, the outcome is there. It can be repeated. Callbacks and wakers run in this thread.
+    /// Cancels it: asyncio's `future.cancel()`. The future is cancelled at once; the task is asked to stop on its
+    /// loop, or never begins. False: it is too late, the outcome is there or the promise has set it running. It can
+    /// be repeated. Callbacks and wakers run in this thread.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use perloop::{FutureError, Promise};
+    ///
+    /// let (mut promise, future) = Promise::<i32>::new();
+    /// assert!(future.cancel());
+    /// assert_eq!(future.result(), Err(FutureError::Cancelled));
+    /// assert!(!promise.set_running_or_notify_cancel()); // so the work need not begin
+    /// ```
     pub fn cancel(&self) -> bool {
         match self.cell.header().state.ask_cancel() {
             AfterCancel::TooLate => false,
@@ -135,35 +229,96 @@ impl<T> CrossThreadFuture<T> {
         }
     }
 
-    /// Cancels it, and blocks until the body has ended and all its destructors have run. As [`cancel`](Self::cancel)
-    /// it tells whether the future is cancelled.
+    /// Cancels it, and blocks until the body has ended and all its destructors have run; of a bare future, until its
+    /// promise is set or dropped. As [`cancel`](Self::cancel) it tells whether the future is cancelled.
     ///
     /// # Errors
     /// [`FutureError::WouldDeadlock`] as for [`result`](Self::result); then the request is made all the same.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use std::{sync::mpsc, thread};
+    /// use perloop::Promise;
+    ///
+    /// let (promise, future) = Promise::<i32>::new();
+    /// let (sender, cancelled) = mpsc::channel();
+    /// future.add_done_callback(move |_| drop(sender.send(())));
+    /// let worker = thread::spawn(move || {
+    ///     drop(cancelled.recv());
+    ///     drop(promise); // it has cleaned up
+    /// });
+    /// assert_eq!(future.cancel_and_wait(), Ok(true));
+    /// # worker.join().expect("it does not panic");
+    /// ```
     pub fn cancel_and_wait(&self) -> Result<bool, FutureError> {
         let cancelled = self.cancel();
         self.wait_until(Until::Ended, None)?;
         Ok(cancelled)
     }
 
-    /// Was it cancelled, or has its task ended cancelled?
+    /// Says whether it was cancelled, or its task has ended cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// let (promise, future) = perloop::Promise::<i32>::new();
+    /// drop(promise);
+    /// assert!(future.cancelled());
+    /// ```
     pub fn cancelled(&self) -> bool {
         self.cell.header().state.load().is_cancelled()
     }
 
-    /// Has its work begun in a way that can't be cancelled? Only ever true of a bare future that its promise set
-    /// running: what runs on a loop stays pending until it ends, as in asyncio.
+    /// Says whether its work has begun in a way that can't be cancelled. Only ever true of a bare future that its
+    /// promise set running: what runs on a loop stays pending until it ends, as in asyncio.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// let (mut promise, future) = perloop::Promise::<i32>::new();
+    /// assert!(!future.running());
+    /// assert!(promise.set_running_or_notify_cancel());
+    /// assert!(future.running() && !future.cancel());
+    /// ```
     pub fn running(&self) -> bool {
         self.cell.header().state.load().is_running()
     }
 
-    /// Is the outcome there?
+    /// Says whether the outcome is there. A no may be out of date by the time that you read it; a yes is for good.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// let (mut promise, future) = perloop::Promise::new();
+    /// assert!(!future.done());
+    /// promise.set_result(42)?;
+    /// assert!(future.done());
+    /// # Ok::<(), perloop::InvalidState>(())
+    /// ```
     pub fn done(&self) -> bool {
         has_reached(self.cell, Until::Done)
     }
 
     /// Calls `callback` with the future once the outcome is there: in the thread that completes or cancels it, or
-    /// here and now if it is done. A panic in it harms nobody and is reported by the panic hook.
+    /// here and now if it is done. A panic in it harms nobody and is reported by the panic hook. asyncio's
+    /// `future.add_done_callback`.
+    ///
+    /// The callback keeps up the thread that it runs in, which is often a loop's.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use std::sync::mpsc;
+    /// use perloop::Promise;
+    ///
+    /// let (mut promise, future) = Promise::new();
+    /// let (sender, outcomes) = mpsc::channel();
+    /// future.add_done_callback(move |future| drop(sender.send(future.try_result())));
+    /// promise.set_result(42)?;
+    /// assert_eq!(outcomes.try_recv(), Ok(Some(Ok(42))));
+    /// # Ok::<(), perloop::InvalidState>(())
+    /// ```
     pub fn add_done_callback(&self, callback: impl FnOnce(&Self) + Send + 'static)
     where
         T: Send + 'static,
@@ -174,14 +329,37 @@ impl<T> CrossThreadFuture<T> {
         watchers::watch(self.cell, Until::Done, Tell::Callback(callback));
     }
 
-    /// A future that is ready when this one is done, and leaves the outcome where it is: to await in one place what
-    /// is read in another.
+    /// Returns a future that is ready when this one is done, and leaves the outcome where it is: to await in one
+    /// place what is read in another.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use std::future::Future;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Waker};
+    /// use perloop::Promise;
+    ///
+    /// let (mut promise, future) = Promise::new();
+    /// let mut completion = pin!(future.completion());
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// assert!(completion.as_mut().poll(&mut cx).is_pending());
+    /// promise.set_result(42)?;
+    /// assert!(completion.as_mut().poll(&mut cx).is_ready());
+    /// assert_eq!(future.result(), Ok(42));
+    /// # Ok::<(), perloop::InvalidState>(())
+    /// ```
     pub fn completion(&self) -> Completion<'_, T> {
         Completion { future: self, place: None }
     }
 
     fn is_inherited(&self) -> bool {
         self.generation != generation()
+    }
+
+    /// Pending, and for ever: its loop lives in the parent process.
+    pub(crate) fn is_lost(&self) -> bool {
+        !self.done() && self.cell.header().core.is_some() && self.is_inherited()
     }
 
     /// The error of a future that is done.
@@ -205,7 +383,7 @@ impl<T> CrossThreadFuture<T> {
             return Ok(());
         }
         let header = self.cell.header();
-        if header.core.is_some() && self.is_inherited() {
+        if self.is_lost() {
             return Err(FutureError::Forked(Forked));
         }
         deadlock::check_own_thread(self.cell).map_err(FutureError::WouldDeadlock)?;
@@ -227,6 +405,9 @@ impl<T> CrossThreadFuture<T> {
 
 /// Registers `waker` with the cell. True: it is done.
 fn poll_done(cell: CellPtr, place: &mut Option<Place>, cx: &Context<'_>) -> bool {
+    if let Some(task) = TaskRef::from_waker(cx.waker()) {
+        task.note_wait_elsewhere();
+    }
     let waits = match *place {
         _ if has_reached(cell, Until::Done) => false,
         Some(at) => watchers::replace_waker(cell, at, cx.waker()),
@@ -252,8 +433,11 @@ impl<T> Future for CrossThreadFuture<T> {
         let cell = self.cell;
         if !poll_done(cell, &mut self.place, cx) {
             // In the child of a fork nobody will ever wake us.
-            let is_lost = cell.header().core.is_some() && self.is_inherited();
-            return if is_lost { Poll::Ready(Err(FutureError::Forked(Forked))) } else { Poll::Pending };
+            return if self.is_lost() {
+                Poll::Ready(Err(FutureError::Forked(Forked)))
+            } else {
+                Poll::Pending
+            };
         }
         forget_waker(cell, &mut self.place);
         Poll::Ready(self.outcome())
@@ -277,7 +461,26 @@ impl<T> fmt::Debug for CrossThreadFuture<T> {
     }
 }
 
-/// See [`CrossThreadFuture::completion`]. Cancel safe; dropping it forgets the waker.
+/// The future that [`CrossThreadFuture::completion`] makes. Cancel safe; dropping it forgets the waker, and cancels
+/// nothing.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use perloop::{Completion, CrossThreadFuture, FutureError};
+///
+/// async fn then_read<T>(future: &CrossThreadFuture<T>) -> Result<T, FutureError> {
+///     let completion: Completion<'_, T> = future.completion();
+///     completion.await;
+///     future.result() // blocks no more
+/// }
+/// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+/// # let (mut promise, future) = perloop::Promise::new();
+/// # promise.set_result(42)?;
+/// # let polled = pin!(then_read(&future)).poll(&mut Context::from_waker(Waker::noop()));
+/// # assert_eq!(polled, Poll::Ready(Ok(42)));
+/// # Ok::<(), perloop::InvalidState>(())
+/// ```
 pub struct Completion<'a, T> {
     future: &'a CrossThreadFuture<T>,
     place: Option<Place>,
@@ -288,7 +491,7 @@ impl<T> Future for Completion<'_, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let cell = self.future.cell;
-        if !poll_done(cell, &mut self.place, cx) {
+        if !poll_done(cell, &mut self.place, cx) && !self.future.is_lost() {
             return Poll::Pending;
         }
         forget_waker(cell, &mut self.place);

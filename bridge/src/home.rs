@@ -21,7 +21,19 @@ use crate::wait::{LOOK_FOR_NEWS, Looker, Spin};
 /// the loop's own tasks. What is left comes first in the next turn.
 const BATCH_LIMIT: usize = 1024;
 
-/// Something that the loop runs in its turn.
+/// Something that the loop runs in its turn. What is to be done with each is shown at [`Home`].
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// use perloop_bridge::Ready;
+///
+/// let task = home.spawn((), async {});
+/// assert!(matches!(home.pop(), Some(Ready::Step(step)) if step == *task.task()));
+/// ```
 #[derive(Debug)]
 pub enum Ready {
     /// One step of a task.
@@ -37,12 +49,50 @@ pub enum Ready {
 }
 
 /// A callback of the loop's own thread, as the runtime keeps it.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// use std::{cell::Cell, rc::Rc};
+/// use perloop_bridge::{Call, CallRef, Ready};
+///
+/// struct Count(Cell<u32>);
+///
+/// impl Call for Count {
+///     fn call(self: Rc<Self>) {
+///         self.0.set(self.0.get() + 1);
+///     }
+/// }
+///
+/// let count = Rc::new(Count(Cell::new(0)));
+/// home.push(Ready::Call(CallRef(count.clone())));
+/// while let Some(Ready::Call(call)) = home.pop() {
+///     call.0.call();
+/// }
+/// assert_eq!(count.0.get(), 1);
+/// ```
 pub trait Call {
     /// Runs it.
     fn call(self: Rc<Self>);
 }
 
 /// A callback in the ready list.
+///
+/// # Examples
+/// ```
+/// use std::rc::Rc;
+/// use perloop_bridge::{Call, CallRef};
+///
+/// struct Nothing;
+/// impl Call for Nothing {
+///     fn call(self: Rc<Self>) {}
+/// }
+/// let call = CallRef(Rc::new(Nothing));
+/// call.clone().0.call();
+/// ```
 #[derive(Clone)]
 pub struct CallRef(
     /// The callback.
@@ -64,7 +114,9 @@ pub(crate) struct HomeState {
     backlog: Batch,
     /// Nodes of tasks that have ended, which are between their word and the inbox, or in it.
     pub(crate) late_nodes: usize,
-    is_closed: bool,
+    /// Submissions that were popped and not adopted yet.
+    pub(crate) in_hand: usize,
+    pub(crate) is_closed: bool,
 }
 
 impl HomeState {
@@ -73,7 +125,23 @@ impl HomeState {
     }
 }
 
-/// Why a loop closes.
+/// Why a loop closes, see [`Home::close`].
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// use perloop_bridge::{Closing, FutureError, Ready};
+///
+/// let future = home.remote().submit::<(), _>((), std::future::pending::<()>());
+/// if let Some(Ready::Adopt(task)) = home.pop() {
+///     assert!(task.adopt()); // it has begun
+/// }
+/// home.close(Closing::Died);
+/// assert!(matches!(future.result(), Err(FutureError::LoopDied(_))));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closing {
     /// Its owner closed it: what had begun ends cancelled.
@@ -82,7 +150,67 @@ pub enum Closing {
     Died,
 }
 
-/// The loop, as its own thread has it. Dropping it closes the loop.
+/// The loop, as its own thread has it. It cannot leave the thread; dropping it closes the loop, as one that died.
+///
+/// The runtime turns it: [`collect`](Self::collect) what has come, wait if there is nothing, [`pop`](Self::pop) and
+/// do what was ready. All methods belong to the loop's thread; other threads have a [`Remote`].
+///
+/// # Examples
+/// A loop in miniature:
+///
+/// ```
+/// use std::sync::{Arc, Condvar, Mutex};
+/// use perloop_bridge::{Bell, FutureError, Home, Ready, Spin, Stepped};
+///
+/// #[derive(Clone, Default)]
+/// struct Gong(Arc<(Mutex<bool>, Condvar)>);
+///
+/// impl Bell for Gong {
+///     fn ring(&self) {
+///         *self.0.0.lock().expect("no panic under it") = true;
+///         self.0.1.notify_one();
+///     }
+/// }
+///
+/// fn turn(home: &Home, gong: &Gong) {
+///     home.collect();
+///     if home.ready_len() == 0 && !home.look() && home.fall_asleep() {
+///         let rung = gong.0.0.lock().expect("no panic under it");
+///         *gong.0.1.wait_while(rung, |rung| !*rung).expect("no panic under it") = false;
+///     }
+///     home.collect();
+///     for _ in 0..home.ready_len() {
+///         match home.pop() {
+///             Some(Ready::Adopt(task)) => if task.adopt() { task.wake() },
+///             Some(Ready::Step(task)) => {
+///                 let is_asked_to_stop = task.begin_step();
+///                 if task.has_ended() {
+///                     continue;
+///                 }
+///                 let error = FutureError::Cancelled;
+///                 let stepped = if is_asked_to_stop { task.end_with(error) } else { task.poll() };
+///                 if stepped == (Stepped::Ended { publish: true }) {
+///                     home.push(Ready::Publish(task));
+///                 }
+///             }
+///             Some(Ready::Publish(task)) => task.publish(),
+///             Some(Ready::Call(call)) => call.0.call(),
+///             Some(Ready::Handed(call)) => drop(home.run_handed(call)),
+///             None => break,
+///         }
+///     }
+/// }
+///
+/// let gong = Gong::default();
+/// let home = Home::new("miniature", Spin::Adaptive, Box::new(gong.clone()));
+/// let remote = home.remote();
+/// let submitter = std::thread::spawn(move || remote.submit::<(), _>((), async { 6 * 7 }));
+/// let future = submitter.join().expect("it does not panic");
+/// while !future.done() {
+///     turn(&home, &gong);
+/// }
+/// assert_eq!(future.result(), Ok(42));
+/// ```
 pub struct Home {
     core: CoreRef,
     id: u64,
@@ -92,7 +220,19 @@ pub struct Home {
 }
 
 impl Home {
-    /// A loop of this thread. `bell` ends the wait that the thread enters after [`Home::fall_asleep`].
+    /// Makes a loop of this thread. `bell` ends the wait that the thread enters after [`Home::fall_asleep`].
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop_bridge::{Bell, Home, Spin};
+    ///
+    /// struct NoBell; // for a loop that never sleeps
+    /// impl Bell for NoBell {
+    ///     fn ring(&self) {}
+    /// }
+    /// let home = Home::new("worker", Spin::Never, Box::new(NoBell));
+    /// assert!(!home.has_work() && !home.is_closed());
+    /// ```
     pub fn new(name: impl Into<String>, spin: Spin, bell: Box<dyn Bell>) -> Self {
         count_forks();
         let core = LoopCore::allocate(name.into(), spin, bell, this_thread());
@@ -106,33 +246,101 @@ impl Home {
         }
     }
 
-    /// The loop as other threads have it.
+    /// Returns the loop as other threads have it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// assert_eq!(home.remote().name(), "doc");
+    /// ```
     pub fn remote(&self) -> Remote {
         Remote::new(self.core.clone())
     }
 
-    /// A number that no other loop of this process ever has.
+    /// Returns a number that no other loop of this process ever has.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let other = Home::new("other", Spin::Never, Box::new(NoBell));
+    /// assert_ne!(home.id(), other.id());
+    /// ```
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// Was the process forked since the loop was made? Then it is the parent's.
+    /// Says whether the process was forked since the loop was made; then it is the parent's, and not to be turned.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// assert!(!home.is_inherited());
+    /// ```
     pub fn is_inherited(&self) -> bool {
         self.core.is_inherited()
     }
 
-    /// Other threads may read that the loop runs, or not.
+    /// Tells other threads that the loop runs, or not, for [`Remote::is_running`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// home.set_running(true);
+    /// assert!(home.remote().is_running());
+    /// ```
     pub fn set_running(&self, is_running: bool) {
         self.core.set_life(if is_running { Life::Running } else { Life::Resting });
         self.core.publish_core();
     }
 
-    /// Was it closed?
+    /// Says whether it was closed.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # use perloop_bridge::Closing;
+    /// home.close(Closing::Closed);
+    /// assert!(home.is_closed());
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.core.on_home(|home| home.is_closed)
     }
 
     /// Makes a task, and queues its first step.
+    ///
+    /// # Panics
+    /// If the loop is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::{Ready, Stepped};
+    ///
+    /// let task = home.spawn((), async { 42 });
+    /// if let Some(Ready::Step(step)) = home.pop() {
+    ///     assert!(!step.begin_step());
+    ///     assert_eq!(step.poll(), Stepped::Ended { publish: false });
+    /// }
+    /// assert_eq!(task.take(), Some(Ok(42)));
+    /// ```
     pub fn spawn<R: Record, F: Future + 'static>(&self, record: R, body: F) -> HomeTask<F::Output> {
         let task = self.make(record, body);
         // SAFETY: the body's output is `F::Output`, and it was made here.
@@ -148,21 +356,82 @@ impl Home {
     }
 
     /// Queues an entry behind everything that is ready.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::Ready;
+    ///
+    /// home.spawn((), async {});
+    /// home.spawn((), async {});
+    /// if let Some(first) = home.pop() {
+    ///     home.push(first); // now it is the last
+    /// }
+    /// assert_eq!(home.ready_len(), 2);
+    /// ```
     pub fn push(&self, entry: Ready) {
-        self.core.on_home(|home| home.push(entry));
+        if let Ready::Adopt(task) = &entry {
+            assert!(task.is_of(self.core.as_ptr()), "a loop adopts its own submissions");
+            drop(task.leave_hand());
+        }
+        if self.is_closed() {
+            self.end_entry(entry);
+        } else {
+            self.core.on_home(|home| home.push(entry));
+        }
     }
 
-    /// The oldest entry that is ready.
+    /// Takes the oldest entry that is ready.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// assert!(home.pop().is_none());
+    /// ```
     pub fn pop(&self) -> Option<Ready> {
-        self.core.on_home(|home| home.ready.pop_front())
+        self.core.on_home(|home| {
+            let entry = home.ready.pop_front();
+            if let Some(Ready::Adopt(task)) = &entry {
+                task.take_in_hand();
+                home.in_hand += 1;
+            }
+            entry
+        })
     }
 
-    /// How many entries are ready.
+    /// Returns how many entries are ready: what a turn runs is what was ready when it began.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// home.spawn((), async {});
+    /// assert_eq!(home.ready_len(), 1);
+    /// ```
     pub fn ready_len(&self) -> usize {
         self.core.on_home(|home| home.ready.len())
     }
 
-    /// Is there something to do without waiting: ready here, or come from outside?
+    /// Says whether there is something to do without waiting: ready here, or come from outside.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let remote = home.remote();
+    /// std::thread::spawn(move || remote.call(|| ()).is_ok()).join().expect("it does not panic");
+    /// assert!(home.has_work() && home.ready_len() == 0); // it is not collected yet
+    /// ```
     pub fn has_work(&self) -> bool {
         self.core.on_home(|home| !home.ready.is_empty() || !home.backlog.is_empty())
             || self.core.inbox.has_news()
@@ -170,6 +439,18 @@ impl Home {
 
     /// Moves what has come from outside to the end of the ready list, oldest first, up to a limit. The loop is awake
     /// afterwards.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let remote = home.remote();
+    /// std::thread::spawn(move || remote.call(|| ()).is_ok()).join().expect("it does not panic");
+    /// home.collect();
+    /// assert_eq!(home.ready_len(), 1);
+    /// ```
     pub fn collect(&self) {
         // A backlog is older than what the inbox has, so that waits; a loop that fell asleep had none.
         let room = self.receive(BATCH_LIMIT);
@@ -204,7 +485,26 @@ impl Home {
         }
     }
 
-    /// Runs a callback that another thread handed in. An error is its panic.
+    /// Runs a callback that another thread handed in.
+    ///
+    /// # Errors
+    /// The callback's panic, if it panics.
+    ///
+    /// # Panics
+    /// If `call` is not that of a [`Ready::Handed`], or has run.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::{FutureError, Ready};
+    ///
+    /// home.remote().call(|| panic!("out of paper")).expect("it is open");
+    /// let Some(Ready::Handed(call)) = home.pop() else { unreachable!() };
+    /// assert!(matches!(home.run_handed(call), Err(FutureError::Panicked(_))));
+    /// ```
     pub fn run_handed(&self, call: TaskRef) -> Result<(), FutureError> {
         call.take_up();
         let stepped = call.poll();
@@ -212,7 +512,17 @@ impl Home {
         call.error().map_or(Ok(()), Err)
     }
 
-    /// Looks a while for something from outside, if that has paid lately. True if something has come.
+    /// Looks a while for something from outside, if that has paid lately, as the loop's [`Spin`] says. True if
+    /// something has come.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// assert!(!home.look());
+    /// ```
     pub fn look(&self) -> bool {
         let mut looker = self.looker.take();
         let found = looker.look(self.core.spin, LOOK_FOR_NEWS, || self.core.inbox.has_news(), || false);
@@ -222,6 +532,19 @@ impl Home {
 
     /// Says that the thread will wait for its bell, unless something has come meanwhile. True: wait; every push from
     /// now on rings. [`Home::collect`] ends it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let remote = home.remote();
+    /// std::thread::spawn(move || remote.call(|| ()).is_ok()).join().expect("it does not panic");
+    /// assert!(!home.fall_asleep()); // something has come
+    /// home.collect();
+    /// assert!(home.fall_asleep()); // now wait for the bell
+    /// ```
     pub fn fall_asleep(&self) -> bool {
         let has_backlog = self.core.on_home(|home| !home.backlog.is_empty());
         let asleep = !has_backlog && self.core.inbox.fall_asleep() == Asleep::Yes;
@@ -229,17 +552,47 @@ impl Home {
         asleep
     }
 
-    /// Takes another bell, when the runtime had to replace what it waits on.
+    /// Takes another bell, when the runtime had to replace what it waits on. Rings that the old one got are not
+    /// repeated.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// home.replace_bell(Box::new(NoBell));
+    /// ```
     pub fn replace_bell(&self, bell: Box<dyn Bell>) {
         self.core.replace_bell(bell);
     }
 
-    /// The tasks that have not ended, in the order of creation.
+    /// Returns the tasks that have not ended, in the order of creation.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let task = home.spawn((), async {});
+    /// assert_eq!(home.tasks(), [task.task().clone()]);
+    /// ```
     pub fn tasks(&self) -> Vec<TaskRef> {
         self.core.on_home(|home| home.tasks.iter().cloned().collect())
     }
 
-    /// How many tasks have not ended.
+    /// Returns how many tasks have not ended.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// home.spawn((), async {});
+    /// assert_eq!(home.task_count(), 1);
+    /// ```
     pub fn task_count(&self) -> usize {
         self.core.on_home(|home| home.tasks.len())
     }
@@ -248,22 +601,36 @@ impl Home {
     /// dropped, here, and ends cancelled or, if the loop died, `LoopDied`. Foreign code (destructors, wakers,
     /// callbacks) runs after the doors are shut. A task that closes its own loop ends when its poll returns. A second
     /// call does nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::{Closing, FutureError};
+    ///
+    /// let future = home.remote().submit::<(), _>((), async {});
+    /// home.close(Closing::Closed);
+    /// assert!(matches!(future.result(), Err(FutureError::LoopClosed(_)))); // it was not taken up
+    /// ```
     pub fn close(&self, why: Closing) {
         if self.is_closed() {
             return;
         }
         self.core.set_life(if why == Closing::Died { Life::Died } else { Life::Closed });
         deadlock::remove_loop(&self.core);
-        let (entries, live, backlog, late_nodes) = self.core.on_home(|home| {
+        let (entries, live, backlog, to_come) = self.core.on_home(|home| {
             home.is_closed = true;
             let live = std::mem::take(&mut home.tasks);
             let backlog = std::mem::take(&mut home.backlog);
-            (std::mem::take(&mut home.ready), live, backlog, home.late_nodes)
+            (std::mem::take(&mut home.ready), live, backlog, home.late_nodes + home.in_hand)
         });
         self.is_asleep.set(false);
-        // Nobody starts towards the inbox any more; who is on the way is counted, and keeps the core.
+        // Nobody starts towards the inbox any more; who is on the way is counted, and keeps the core. So does what the
+        // runtime has in hand.
         let on_their_way = live.iter().filter(|task| task.deafen()).count();
-        self.core.lend(late_nodes + on_their_way);
+        self.core.lend(to_come + on_their_way);
         let rest = self.core.inbox.close();
         let refused: Vec<TaskRef> = backlog.chain(rest).filter_map(|node| self.last_of_inbox(node)).collect();
         // From here on foreign code runs.
@@ -303,10 +670,6 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         self.close(Closing::Died);
-        // What a closed loop was given all the same ends here too, and not in the thread of the last handle.
-        while let Some(entry) = self.pop() {
-            self.end_entry(entry);
-        }
     }
 }
 

@@ -1,4 +1,8 @@
 //! Where the threads of perloop meet. See `PROTOCOL.md`.
+//!
+//! Programs use the crate `perloop`, which re-exports what they need of this one: [`CrossThreadFuture`], [`Promise`],
+//! the errors. The rest is for who writes a loop: [`Home`] is the loop as its own thread has it, and shows a loop in
+//! miniature; [`Remote`] is the loop as other threads have it.
 mod bell;
 mod core;
 mod deadlock;

@@ -3,14 +3,25 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::deadlock::{self, Blocked};
+use crate::deadlock::{self, Blocked, Needs};
 use crate::errors::{FutureError, WouldDeadlock};
 use crate::future::CrossThreadFuture;
 use crate::sync::{Deadline, Parker};
 use crate::task::CellPtr;
 use crate::watchers::{self, Place, Tell, Until};
 
-/// Any [`CrossThreadFuture`], whatever its value.
+/// Any [`CrossThreadFuture`], whatever its value, for lists of several kinds. Nothing else implements it.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use perloop::{AnyFuture, Promise};
+///
+/// let (_first, number) = Promise::<i32>::new();
+/// let (_second, words) = Promise::<String>::new();
+/// let futures: [&dyn AnyFuture; 2] = [&number, &words];
+/// # assert_eq!(futures.len(), 2);
+/// ```
 pub trait AnyFuture: sealed::Sealed {}
 
 impl<T> AnyFuture for CrossThreadFuture<T> {}
@@ -21,6 +32,7 @@ mod sealed {
     pub trait Sealed {
         fn cell_ptr(&self) -> CellPtrHidden;
         fn failure(&self) -> Option<FutureError>;
+        fn is_lost(&self) -> bool;
     }
 
     /// Hides the pointer from those who can name the trait.
@@ -34,6 +46,9 @@ mod sealed {
         fn failure(&self) -> Option<FutureError> {
             self.done().then(|| self.error()).flatten()
         }
+        fn is_lost(&self) -> bool {
+            CrossThreadFuture::is_lost(self)
+        }
     }
 
     impl CellPtrHidden {
@@ -43,7 +58,20 @@ mod sealed {
     }
 }
 
-/// When [`wait`] returns.
+/// When [`wait`] returns: `concurrent.futures`' `ALL_COMPLETED`, `FIRST_COMPLETED` and `FIRST_EXCEPTION`.
+///
+/// # Examples
+/// ```
+/// # mod perloop { pub use perloop_bridge::*; pub mod threads { pub use perloop_bridge::wait; } }
+/// use perloop::{Panicked, Promise, ReturnWhen, threads::wait};
+///
+/// let (_first, endless) = Promise::<()>::new();
+/// let (mut promise, failing) = Promise::<()>::new();
+/// promise.set_exception(Panicked::new(Box::new("out of paper")))?;
+/// let found = wait(&[&endless, &failing], ReturnWhen::FirstException, None)?;
+/// assert_eq!(found.done, [1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReturnWhen {
     /// When all are done.
@@ -55,7 +83,20 @@ pub enum ReturnWhen {
     FirstException,
 }
 
-/// What [`wait`] found: places in the list that it was given.
+/// What [`wait`] found: places in the list that it was given, in its order.
+///
+/// # Examples
+/// ```
+/// # mod perloop { pub use perloop_bridge::*; pub mod threads { pub use perloop_bridge::wait; } }
+/// use perloop::{DoneAndPending, Promise, ReturnWhen, threads::wait};
+///
+/// let (mut promise, first) = Promise::new();
+/// let (_other, second) = Promise::<()>::new();
+/// promise.set_result(42)?;
+/// let found = wait(&[&first, &second], ReturnWhen::FirstCompleted, None)?;
+/// assert_eq!(found, DoneAndPending { done: vec![0], pending: vec![1] });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DoneAndPending {
     /// Those that were done.
@@ -70,16 +111,18 @@ pub struct DoneAndPending {
 /// # Errors
 /// `WouldDeadlock`, if it is for one that this very thread would have to complete.
 ///
+/// # Examples
 /// ```
-/// use perloop_bridge::{Promise, ReturnWhen, wait};
+/// # mod perloop { pub use perloop_bridge::*; pub mod threads { pub use perloop_bridge::wait; } }
 /// use std::time::Duration;
+/// use perloop::{Promise, ReturnWhen, threads::wait};
 ///
 /// let (mut promise, first) = Promise::new();
 /// let (_unset, second) = Promise::<()>::new();
 /// promise.set_result("done").expect("not set before");
 /// let found = wait(&[&first, &second], ReturnWhen::AllCompleted, Some(Duration::from_millis(1)))?;
 /// assert_eq!((found.done, found.pending), (vec![0], vec![1]));
-/// # Ok::<(), perloop_bridge::WouldDeadlock>(())
+/// # Ok::<(), perloop::WouldDeadlock>(())
 /// ```
 pub fn wait(
     futures: &[&dyn AnyFuture],
@@ -88,11 +131,8 @@ pub fn wait(
 ) -> Result<DoneAndPending, WouldDeadlock> {
     let watch = Watch::begin(futures)?;
     let deadline = timeout.and_then(Deadline::after);
-    let _blocked = match (deadline, when) {
-        (None, ReturnWhen::AllCompleted) => block_on_all(futures)?,
-        // One that never comes need not hold it up, or the time will end it.
-        _ => Vec::new(),
-    };
+    let needs = if when == ReturnWhen::AllCompleted { Needs::All } else { Needs::Any };
+    let _blocked = if deadline.is_none() { Some(enter(needs, futures)?) } else { None };
     while !is_enough(futures, when) && !deadline.is_some_and(Deadline::has_passed) {
         watch.parker.park(deadline);
     }
@@ -100,11 +140,17 @@ pub fn wait(
     Ok(DoneAndPending { done, pending })
 }
 
-/// Says of each that is pending that this thread waits for it.
-fn block_on_all(futures: &[&dyn AnyFuture]) -> Result<Vec<Blocked>, WouldDeadlock> {
-    let cells = futures.iter().map(|future| future.cell_ptr().get());
-    let with_loop = cells.filter(|cell| !is_cell_done(*cell) && cell.header().core.is_some());
-    with_loop.map(|cell| deadlock::enter(cell.header().thread, Some((cell, Until::Done)))).collect()
+/// Says that this thread waits for those that are pending. (A promise belongs to no thread.)
+fn enter(needs: Needs, futures: &[&dyn AnyFuture]) -> Result<Blocked, WouldDeadlock> {
+    let pending: Vec<_> =
+        futures.iter().filter(|future| !is_done(**future)).map(|future| future.cell_ptr().get()).collect();
+    let has_promise = pending.iter().any(|cell| cell.header().core.is_none());
+    let with_loop: Vec<_> = pending.into_iter().filter(|cell| cell.header().core.is_some()).collect();
+    match needs {
+        // One that anybody may set can end the wait.
+        Needs::Any if has_promise => deadlock::enter_for_many(needs, &[]),
+        _ => deadlock::enter_for_many(needs, &with_loop),
+    }
 }
 
 fn is_enough(futures: &[&dyn AnyFuture], when: ReturnWhen) -> bool {
@@ -120,8 +166,9 @@ fn is_enough(futures: &[&dyn AnyFuture], when: ReturnWhen) -> bool {
     }
 }
 
+/// Is the outcome there? That of a parent process's loop never comes, and is `Forked` as soon as one asks.
 fn is_done(future: &dyn AnyFuture) -> bool {
-    future.cell_ptr().get().header().state.load().is_done()
+    is_cell_done(future.cell_ptr().get()) || future.is_lost()
 }
 
 /// The places of the futures in the order in which they complete: `concurrent.futures.as_completed`. Those that are
@@ -130,6 +177,23 @@ fn is_done(future: &dyn AnyFuture) -> bool {
 ///
 /// # Errors
 /// As [`wait`].
+///
+/// # Examples
+/// ```
+/// # mod perloop { pub use perloop_bridge::*; pub mod threads { pub use perloop_bridge::as_completed; } }
+/// use perloop::{Promise, threads::as_completed};
+///
+/// let (mut slow, first) = Promise::new();
+/// let (mut quick, second) = Promise::new();
+/// quick.set_result("quick")?;
+/// let futures: [&dyn perloop::AnyFuture; 2] = [&first, &second];
+/// let mut completed = as_completed(&futures, None)?;
+/// assert_eq!(completed.next(), Some(Ok(1)));
+/// slow.set_result(2)?;
+/// assert_eq!(completed.next(), Some(Ok(0)));
+/// assert_eq!(completed.next(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn as_completed<'a>(
     futures: &'a [&'a dyn AnyFuture],
     timeout: Option<Duration>,
@@ -139,7 +203,20 @@ pub fn as_completed<'a>(
     Ok(AsCompleted { futures, watch, deadline, left: (0..futures.len()).collect() })
 }
 
-/// See [`as_completed`].
+/// The iterator that [`as_completed`] makes. Its `next` blocks.
+///
+/// # Examples
+/// ```
+/// # mod perloop { pub use perloop_bridge::*; pub mod threads { pub use perloop_bridge::as_completed; } }
+/// use std::time::Duration;
+/// use perloop::{AnyFuture, FutureError, Promise, threads::as_completed};
+///
+/// let (_promise, endless) = Promise::<()>::new();
+/// let futures: [&dyn AnyFuture; 1] = [&endless];
+/// let found: Vec<_> = as_completed(&futures, Some(Duration::from_millis(1)))?.collect();
+/// assert_eq!(found, [Err(FutureError::TimedOut)]);
+/// # Ok::<(), perloop::WouldDeadlock>(())
+/// ```
 pub struct AsCompleted<'a> {
     futures: &'a [&'a dyn AnyFuture],
     watch: Watch,
@@ -162,7 +239,15 @@ impl Iterator for AsCompleted<'_> {
                 self.left.clear();
                 return Some(Err(FutureError::TimedOut));
             }
-            self.watch.parker.park(self.deadline);
+            let left: Vec<_> = self.left.iter().map(|&index| self.futures[index]).collect();
+            let blocked = if self.deadline.is_none() { enter(Needs::Any, &left) } else { Ok(Blocked::NOT) };
+            match blocked {
+                Ok(_blocked) => self.watch.parker.park(self.deadline),
+                Err(error) => {
+                    self.left.clear();
+                    return Some(Err(FutureError::WouldDeadlock(error)));
+                }
+            }
         }
     }
 }

@@ -13,8 +13,10 @@ use crate::wait::Hint;
 ///
 /// Dropped without having been set, it leaves the future cancelled, so that nobody waits for ever.
 ///
+/// # Examples
 /// ```
-/// use perloop_bridge::Promise;
+/// # use perloop_bridge as perloop;
+/// use perloop::Promise;
 ///
 /// let (mut promise, future) = Promise::new();
 /// std::thread::spawn(move || {
@@ -32,11 +34,24 @@ pub struct Promise<T: Send + 'static> {
 
 // SAFETY: it only ever writes the output, which `T: Send` may be read elsewhere; nothing is shared through `&self`.
 unsafe impl<T: Send> Send for Promise<T> {}
+// SAFETY: as for Send: through `&self` nothing but `Debug` can be asked.
+unsafe impl<T: Send> Sync for Promise<T> {}
 
 type Bare<T> = Cell<(), Pending<T>>;
 
 impl<T: Send + 'static> Promise<T> {
-    /// A promise and its future.
+    /// Makes a promise and its future.
+    ///
+    /// The future belongs to no loop, so blocking on it in the thread that would set it is not found out.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// let (mut promise, future) = perloop::Promise::new();
+    /// promise.set_result(42)?;
+    /// assert_eq!(future.result(), Ok(42));
+    /// # Ok::<(), perloop::InvalidState>(())
+    /// ```
     pub fn new() -> (Self, CrossThreadFuture<T>) {
         let birth =
             Birth { state: State::bare(), local: Local::submitted(), core: None, thread: this_thread() };
@@ -45,23 +60,62 @@ impl<T: Send + 'static> Promise<T> {
         (promise, CrossThreadFuture::new(cell, Hint::NONE))
     }
 
-    /// The work begins: from now on the future can't be cancelled. False: it was cancelled before.
+    /// Says that the work begins: from now on the future can't be cancelled. False: it was cancelled before, or has
+    /// its outcome. `concurrent.futures.Future.set_running_or_notify_cancel`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// let (mut promise, future) = perloop::Promise::<i32>::new();
+    /// assert!(promise.set_running_or_notify_cancel());
+    /// assert!(!future.cancel());
+    ///
+    /// let (mut promise, future) = perloop::Promise::<i32>::new();
+    /// assert!(future.cancel());
+    /// assert!(!promise.set_running_or_notify_cancel());
+    /// ```
     pub fn set_running_or_notify_cancel(&mut self) -> bool {
         !self.is_set && self.cell.header().state.begin_running()
     }
 
-    /// Gives the value.
+    /// Gives the value. Callbacks and wakers run in this thread.
     ///
     /// # Errors
-    /// If the future has its outcome already. The value is dropped.
+    /// If the future has its outcome already, as it was set or cancelled. The value is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use perloop::{InvalidState, Promise};
+    ///
+    /// let (mut promise, future) = Promise::new();
+    /// assert!(future.cancel());
+    /// assert_eq!(promise.set_result(42), Err(InvalidState));
+    /// ```
     pub fn set_result(&mut self, value: T) -> Result<(), InvalidState> {
         self.set(Ok(value))
     }
 
-    /// Gives a failure.
+    /// Gives a failure, which is a panic. Callbacks and wakers run in this thread. A failure that is no panic is an
+    /// `Err` in the future's value.
     ///
     /// # Errors
-    /// If the future has its outcome already.
+    /// If the future has its outcome already, as it was set or cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use std::panic::catch_unwind;
+    /// use perloop::{FutureError, Panicked, Promise};
+    ///
+    /// let (mut promise, future) = Promise::<u8>::new();
+    /// match catch_unwind(|| "300".parse().expect("it fits")) {
+    ///     Ok(value) => promise.set_result(value)?,
+    ///     Err(payload) => promise.set_exception(Panicked::new(payload))?,
+    /// }
+    /// assert!(matches!(future.result(), Err(FutureError::Panicked(_))));
+    /// # Ok::<(), perloop::InvalidState>(())
+    /// ```
     pub fn set_exception(&mut self, panicked: Panicked) -> Result<(), InvalidState> {
         self.set(Err(FutureError::Panicked(panicked)))
     }

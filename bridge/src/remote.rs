@@ -15,6 +15,17 @@ use crate::task::{Birth, Cell, CellPtr, Local, Record, State, TaskRef};
 use crate::wait::Hint;
 
 /// A handle of a loop, for any thread. It keeps neither the loop nor its thread alive.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// let remote = home.remote();
+/// let is_home = std::thread::spawn(move || remote.clone().is_home());
+/// assert_eq!(is_home.join().ok(), Some(false));
+/// ```
 #[derive(Clone)]
 pub struct Remote(CoreRef);
 
@@ -27,42 +38,128 @@ impl Remote {
         &self.0
     }
 
-    /// The open loop that has this number, see [`Home::id`](crate::Home::id).
+    /// Returns the open loop that has this number, see [`Home::id`](crate::Home::id).
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # use perloop_bridge::Remote;
+    /// assert_eq!(Remote::find(home.id()), Some(home.remote()));
+    /// let id = home.id();
+    /// drop(home);
+    /// assert_eq!(Remote::find(id), None);
+    /// ```
     pub fn find(id: u64) -> Option<Self> {
         crate::deadlock::find_loop(id).map(Self)
     }
 
-    /// The loop's name.
+    /// Returns the loop's name.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// assert_eq!(home.remote().name(), "doc");
+    /// ```
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Does a thread turn the loop just now? By the time that one reads it, it may be otherwise.
+    /// Says whether a thread turns the loop just now. By the time that one reads it, it may be otherwise.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// assert!(!home.remote().is_running());
+    /// ```
     pub fn is_running(&self) -> bool {
         self.0.life() == Life::Running
     }
 
-    /// Is the loop closed, so that every submission will be refused?
+    /// Says whether the loop is closed, or the parent process's, so that every submission will be refused.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let remote = home.remote();
+    /// drop(home);
+    /// assert!(remote.is_closed());
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.0.inbox.is_closed() || self.0.is_inherited()
     }
 
-    /// Is the caller the loop's own thread?
+    /// Says whether the caller is the loop's own thread.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// assert!(home.remote().is_home());
+    /// ```
     pub fn is_home(&self) -> bool {
         self.0.thread == this_thread()
     }
 
     /// Fails if the caller is the loop's own thread, which cannot wait for its own work.
+    ///
+    /// # Errors
+    /// `WouldDeadlock`, of this loop alone. Circles through other loops are not looked for.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let error = home.remote().check_foreign().unwrap_err();
+    /// assert_eq!(error.path(), ["doc"]);
+    /// ```
     pub fn check_foreign(&self) -> Result<(), WouldDeadlock> {
         if self.is_home() { Err(WouldDeadlock { path: vec![self.0.name.clone()] }) } else { Ok(()) }
     }
 
-    /// Are two handles of the same loop?
+    /// Says whether the two are handles of the same loop.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// assert!(home.remote().is_same(&home.remote()));
+    /// ```
     pub fn is_same(&self, other: &Self) -> bool {
         self.0.as_ptr() == other.0.as_ptr()
     }
 
-    /// Hands a body in. If the loop does not take it, the future says so.
+    /// Hands a body in, from any thread. If the loop does not take it, the future says so.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::Ready;
+    ///
+    /// let future = home.remote().submit::<(), _>((), async { 42 });
+    /// assert!(matches!(home.pop(), Some(Ready::Adopt(_)))); // dropped instead of adopted
+    /// assert!(future.cancelled());
+    /// ```
     pub fn submit<R, F>(&self, seed: R::Seed, body: F) -> CrossThreadFuture<F::Output>
     where
         R: Record,
@@ -73,7 +170,37 @@ impl Remote {
         unsafe { self.submit_unchecked::<R, F>(seed, body) }
     }
 
-    /// Hands in what makes a body, on the loop's thread; the body need not be `Send`.
+    /// Hands in what makes a body, on the loop's thread, at the first poll; the body need not be `Send`. If the loop
+    /// does not take it, the future says so.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Ready, Spin, Stepped};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # fn turn(home: &Home) {
+    /// #     home.collect();
+    /// #     match home.pop() {
+    /// #         Some(Ready::Adopt(task)) => if task.adopt() { task.wake() },
+    /// #         Some(Ready::Step(task)) => {
+    /// #             let _ = task.begin_step();
+    /// #             if task.poll() == (Stepped::Ended { publish: true }) { task.publish() }
+    /// #         }
+    /// #         _ => std::thread::yield_now(),
+    /// #     }
+    /// # }
+    /// use std::rc::Rc;
+    ///
+    /// let future = home.remote().submit_with::<(), _, _>((), || {
+    ///     let shared = Rc::new(42);
+    ///     async move { *shared }
+    /// });
+    /// while !future.done() {
+    ///     turn(&home);
+    /// }
+    /// assert_eq!(future.result(), Ok(42));
+    /// ```
     pub fn submit_with<R, M, F>(&self, seed: R::Seed, make: M) -> CrossThreadFuture<F::Output>
     where
         R: Record,
@@ -89,6 +216,18 @@ impl Remote {
     ///
     /// # Errors
     /// If the loop is closed, or the parent process's.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # use perloop_bridge::Closing;
+    /// home.close(Closing::Closed);
+    /// let refused = home.remote().try_submit::<(), _>((), async { 42 }).unwrap_err();
+    /// let _body = refused.into_inner(); // for another loop
+    /// ```
     pub fn try_submit<R, F>(&self, seed: R::Seed, body: F) -> Result<CrossThreadFuture<F::Output>, Refused<F>>
     where
         R: Record,
@@ -107,10 +246,23 @@ impl Remote {
         }
     }
 
-    /// Hands in a callback.
+    /// Hands in a callback, from any thread; [`Home::run_handed`](crate::Home::run_handed) runs it.
     ///
     /// # Errors
     /// If the loop is closed, or the parent process's. The callback comes back.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::Ready;
+    ///
+    /// home.remote().call(|| ()).expect("it is open");
+    /// let Some(Ready::Handed(call)) = home.pop() else { unreachable!() };
+    /// assert!(home.run_handed(call).is_ok());
+    /// ```
     pub fn call<F: FnOnce() + Send + 'static>(&self, callback: F) -> Result<(), Refused<F>> {
         let birth = self.birth(State::call(), Local::call());
         let cell = Cell::<(), Handed<F>>::seeded(birth, (), Handed(Some(callback)));

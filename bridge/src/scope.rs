@@ -37,6 +37,35 @@ impl Remote {
     ///
     /// # Errors
     /// As [`CrossThreadFuture::result`]; `WouldDeadlock` before anything of it ran.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Ready, Spin, Stepped};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # fn turn(home: &Home) {
+    /// #     home.collect();
+    /// #     match home.pop() {
+    /// #         Some(Ready::Adopt(task)) => if task.adopt() { task.wake() },
+    /// #         Some(Ready::Step(task)) => {
+    /// #             let _ = task.begin_step();
+    /// #             if task.poll() == (Stepped::Ended { publish: true }) { task.publish() }
+    /// #         }
+    /// #         _ => std::thread::yield_now(),
+    /// #     }
+    /// # }
+    /// use std::thread;
+    ///
+    /// let (remote, words) = (home.remote(), ["lent", "for", "a", "while"]);
+    /// thread::scope(|threads| {
+    ///     let lender = threads.spawn(|| remote.block_on::<(), _>((), async { words.len() }));
+    ///     while !lender.is_finished() {
+    ///         turn(&home);
+    ///     }
+    ///     assert_eq!(lender.join().ok(), Some(Ok(4)));
+    /// });
+    /// ```
     pub fn block_on<R, F>(&self, seed: R::Seed, body: F) -> Result<F::Output, FutureError>
     where
         R: Record,
@@ -65,6 +94,41 @@ impl Remote {
     ///
     /// # Errors
     /// `WouldDeadlock`, before `work` is called, if the caller is the loop's own thread or one for which it waits.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Ready, Spin, Stepped};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # fn turn(home: &Home) {
+    /// #     home.collect();
+    /// #     match home.pop() {
+    /// #         Some(Ready::Adopt(task)) => if task.adopt() { task.wake() },
+    /// #         Some(Ready::Step(task)) => {
+    /// #             let _ = task.begin_step();
+    /// #             if task.poll() == (Stepped::Ended { publish: true }) { task.publish() }
+    /// #         }
+    /// #         _ => std::thread::yield_now(),
+    /// #     }
+    /// # }
+    /// use std::thread;
+    ///
+    /// let (remote, text) = (home.remote(), String::from("to be"));
+    /// thread::scope(|threads| {
+    ///     let lender = threads.spawn(|| {
+    ///         remote.scope::<(), _, _>(|scope| {
+    ///             let to = scope.submit((), async { text.starts_with("to") });
+    ///             let be = scope.submit((), async { text.ends_with("be") });
+    ///             (to.result(), be.result())
+    ///         })
+    ///     });
+    ///     while !lender.is_finished() {
+    ///         turn(&home);
+    ///     }
+    ///     assert_eq!(lender.join().ok(), Some(Ok((Ok(true), Ok(true)))));
+    /// });
+    /// ```
     pub fn scope<'env, R, T, W>(&'env self, work: W) -> Result<T, WouldDeadlock>
     where
         R: Record,
@@ -73,11 +137,12 @@ impl Remote {
         self.check_foreign()?;
         // From here on, since at the scope's end it is too late to say no.
         let _blocked = deadlock::enter(self.core().thread, None)?;
-        let was_panicking = std::thread::panicking();
-        let end = EndOfScope { lent: Rc::default(), hint: self.hint(), was_panicking };
+        let mut end = EndOfScope { lent: Rc::default(), hint: self.hint(), has_panicked: true };
         let lent = Rc::clone(&end.lent);
         let scope = Scope { remote: self, lent, scope: PhantomData, env: PhantomData, record: PhantomData };
-        Ok(work(&scope))
+        let done = work(&scope);
+        end.has_panicked = false;
+        Ok(done)
     }
 
     fn hint(&self) -> Hint {
@@ -85,7 +150,19 @@ impl Remote {
     }
 }
 
-/// See [`Remote::scope`].
+/// What hands bodies that borrow to a loop, see [`Remote::scope`]. It does not leave the thread.
+///
+/// # Examples
+/// ```
+/// use perloop_bridge::{Scope, ScopedFuture};
+///
+/// fn count<'scope>(
+///     scope: &'scope Scope<'scope, '_, ()>,
+///     text: &'scope str,
+/// ) -> ScopedFuture<'scope, usize> {
+///     scope.submit((), async { text.split(' ').count() })
+/// }
+/// ```
 pub struct Scope<'scope, 'env: 'scope, R: Record> {
     remote: &'env Remote,
     lent: Rc<RefCell<Vec<CellPtr>>>,
@@ -95,7 +172,26 @@ pub struct Scope<'scope, 'env: 'scope, R: Record> {
 }
 
 impl<'scope, R: Record> Scope<'scope, '_, R> {
-    /// Hands in a body that may borrow from outside of the scope.
+    /// Hands in a body that may borrow from outside of the scope, and returns at once. If the loop does not take it,
+    /// the future says so.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # use perloop_bridge::Closing;
+    /// use perloop_bridge::FutureError;
+    ///
+    /// home.close(Closing::Closed);
+    /// let remote = home.remote();
+    /// # std::thread::spawn(move || {
+    /// let text = String::from("to be");
+    /// let length = remote.scope::<(), _, _>(|scope| scope.submit((), async { text.len() }).result());
+    /// assert!(matches!(length, Ok(Err(FutureError::LoopClosed(_)))));
+    /// # }).join().expect("it does not panic");
+    /// ```
     pub fn submit<F>(&'scope self, seed: R::Seed, body: F) -> ScopedFuture<'scope, F::Output>
     where
         F: Future + Send + 'scope,
@@ -113,22 +209,25 @@ impl<'scope, R: Record> Scope<'scope, '_, R> {
 struct EndOfScope {
     lent: Rc<RefCell<Vec<CellPtr>>>,
     hint: Hint,
-    /// A destructor may use a scope while the thread unwinds for another reason.
-    was_panicking: bool,
+    /// `work` has; the thread itself may unwind for another reason.
+    has_panicked: bool,
 }
 
 impl Drop for EndOfScope {
     fn drop(&mut self) {
         let lent = self.lent.take();
-        if std::thread::panicking() && !self.was_panicking {
+        if self.has_panicked {
             for &cell in &lent {
                 cell.retain();
                 CrossThreadFuture::<()>::new(cell, Hint::NONE).cancel();
             }
         }
-        for cell in lent {
+        for &cell in &lent {
             cell.retain();
             drop(Lent(cell, self.hint));
+        }
+        // Only now, since as long as one body is left it may look at the outcome of another.
+        for cell in lent {
             // What nobody took may borrow as well, and the memory may outlive us (in a waker).
             let state = &cell.header().state;
             if state.load().is_finished() && state.take() {
@@ -145,7 +244,43 @@ impl<R: Record> fmt::Debug for Scope<'_, '_, R> {
     }
 }
 
-/// The outcome of a body that was handed in with a scope: a [`CrossThreadFuture`] that does not leave it.
+/// The outcome of a body that was handed in with a scope: a [`CrossThreadFuture`] that does not leave it, and can be
+/// asked all that one can.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use perloop::{FutureError, ScopedFuture};
+///
+/// fn sum(parts: &[ScopedFuture<'_, usize>]) -> Result<usize, FutureError> {
+///     parts.iter().map(|part| part.result()).sum()
+/// }
+/// # use perloop_bridge::{Bell, Home, Ready, Spin, Stepped};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// # let (remote, text) = (home.remote(), String::from("to be"));
+/// # std::thread::scope(|threads| {
+/// #     let lender = threads.spawn(|| {
+/// #         remote.scope::<(), _, _>(|scope| {
+/// #             let lengths = text.split(' ').map(|word| scope.submit((), async move { word.len() }));
+/// #             sum(&lengths.collect::<Vec<_>>())
+/// #         })
+/// #     });
+/// #     while !lender.is_finished() {
+/// #         home.collect();
+/// #         match home.pop() {
+/// #             Some(Ready::Adopt(task)) => if task.adopt() { task.wake() },
+/// #             Some(Ready::Step(task)) => {
+/// #                 let _ = task.begin_step();
+/// #                 if task.poll() == (Stepped::Ended { publish: true }) { task.publish() }
+/// #             }
+/// #             _ => std::thread::yield_now(),
+/// #         }
+/// #     }
+/// #     assert_eq!(lender.join().ok(), Some(Ok(Ok(4))));
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct ScopedFuture<'scope, T> {
     future: CrossThreadFuture<T>,
@@ -165,7 +300,36 @@ impl Home {
     /// returns or unwinds. The outcome is there if it has ended by then.
     ///
     /// # Panics
-    /// As `drive`.
+    /// As `drive`, and if the loop is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Ready, Spin, Stepped};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # fn turn(home: &Home) {
+    /// #     home.collect();
+    /// #     match home.pop() {
+    /// #         Some(Ready::Adopt(task)) => if task.adopt() { task.wake() },
+    /// #         Some(Ready::Step(task)) => {
+    /// #             let _ = task.begin_step();
+    /// #             if task.poll() == (Stepped::Ended { publish: true }) { task.publish() }
+    /// #         }
+    /// #         _ => std::thread::yield_now(),
+    /// #     }
+    /// # }
+    /// let words = vec!["lent", "for", "a", "while"];
+    /// let (turns, outcome) = home.lend((), async { words.len() }, |task| {
+    ///     let mut turns = 0;
+    ///     while !task.has_ended() {
+    ///         turn(&home);
+    ///         turns += 1;
+    ///     }
+    ///     turns
+    /// });
+    /// assert_eq!((turns, outcome), (1, Some(Ok(4))));
+    /// ```
     pub fn lend<R, F, T>(
         &self,
         record: R,
@@ -182,8 +346,7 @@ impl Home {
                 self.0.drop_lent();
             }
         }
-        let lent = DropBody(TaskRef::make(self.core().as_ptr(), record, body));
-        lent.0.wake();
+        let lent = DropBody(self.make(record, body));
         let driven = drive(&lent.0);
         // SAFETY: the body's output is `F::Output`, and it was made here. The output does not outlive this call.
         let outcome = unsafe { crate::task::HomeTask::<F::Output>::new(lent.0.clone()) }.take();

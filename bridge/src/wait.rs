@@ -16,7 +16,19 @@ use crate::sync::{Deadline, Parker, cores, spin_loop, this_core};
 use crate::task::CellPtr;
 use crate::watchers::{self, Tell, Until};
 
-/// How long a thread that has nothing to do looks for news before it sleeps.
+/// How long a thread that has nothing to do looks for news before it sleeps. Waking a thread that sleeps takes tens
+/// of microseconds, one that looks a tenth of one; looking keeps a core busy.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge as perloop;
+/// use std::time::Duration;
+/// use perloop::Spin;
+///
+/// assert_eq!(Spin::default(), Spin::Adaptive);
+/// let on_a_core_of_its_own = Spin::For(Duration::from_micros(50));
+/// # assert_ne!(on_a_core_of_its_own, Spin::Never);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Spin {
     /// For a few microseconds, and only if that has paid lately.

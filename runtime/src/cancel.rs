@@ -12,16 +12,41 @@ use std::task::{Context, Poll, Waker, ready};
 use perloop_bridge::{TaskRef, drop_cancelled};
 use pin_project_lite::pin_project;
 
+use crate::event_loop::run_callback;
 use crate::task::{TaskRecord, step};
 
-/// Somebody asked the task to stop, or what it waited for ended so: asyncio's `CancelledError`.
+/// A request to stop that reached a task, or an await in it: asyncio's `CancelledError`.
+///
+/// [`catch_cancelled`] gives it to the task itself, [`TaskError::Cancelled`](crate::TaskError::Cancelled) to who
+/// awaits a task that ended so.
+///
+/// # Examples
+/// ```
+/// use perloop::{catch_cancelled, create_task, yield_now};
+///
+/// perloop::run(async {
+///     let task = create_task(catch_cancelled(std::future::pending::<()>()));
+///     yield_now().await;
+///     task.cancel_with("out of time");
+///     let cancelled = task.await.expect("it caught the request").unwrap_err();
+///     assert_eq!(cancelled.to_string(), "the task was cancelled: out of time");
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cancelled {
     message: Option<Arc<str>>,
 }
 
 impl Cancelled {
-    /// One made by hand, for [`raise`](Self::raise).
+    /// Makes one by hand, for [`raise`](Self::raise). One without a message is `Cancelled::default()`.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::Cancelled;
+    ///
+    /// assert_eq!(Cancelled::new("enough").message(), Some("enough"));
+    /// ```
     pub fn new(message: impl Into<String>) -> Self {
         let message: String = message.into();
         Self { message: Some(message.into()) }
@@ -31,7 +56,14 @@ impl Cancelled {
         Self { message }
     }
 
-    /// What came with the request.
+    /// Returns the message that came with the request, see [`AnyTask::cancel_with`](crate::AnyTask::cancel_with).
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::Cancelled;
+    ///
+    /// assert_eq!(Cancelled::default().message(), None);
+    /// ```
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
@@ -42,6 +74,7 @@ impl Cancelled {
     /// # Panics
     /// When it is polled outside of a perloop task.
     ///
+    /// # Examples
     /// ```
     /// use perloop::{Cancelled, create_task};
     ///
@@ -53,12 +86,10 @@ impl Cancelled {
     /// # Ok::<(), perloop::RunError>(())
     /// ```
     pub async fn raise(self) -> Infallible {
-        let mut raised = Some(self);
+        let (mut unsaid, mut raised) = (Some(self), Raised::default());
         poll_fn(|_| {
-            if let Some(cancelled) = raised.take() {
-                let task = step::current().expect("`Cancelled::raise` is awaited in a perloop task");
-                let record: &TaskRecord = task.record();
-                record.rare().scopes.raise(cancelled);
+            if let Some(cancelled) = unsaid.take() {
+                raised = Raised::begin(cancelled);
             }
             Poll::Pending
         })
@@ -76,6 +107,30 @@ impl fmt::Display for Cancelled {
 }
 
 impl Error for Cancelled {}
+
+/// Takes back what a [`Cancelled::raise`] said, if that await is dropped before anybody has heard it: a branch that
+/// lost a race.
+#[derive(Debug, Default)]
+struct Raised(Option<Entered>);
+
+impl Raised {
+    fn begin(cancelled: Cancelled) -> Self {
+        let task = step::current().expect("`Cancelled::raise` is awaited in a perloop task");
+        let record: &TaskRecord = task.record();
+        Self(Some(Entered { task: record.key(), number: record.rare().scopes.raise(cancelled) }))
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        if let (Some(entered), Some(task)) = (self.0.take(), step::current()) {
+            let record: &TaskRecord = task.record();
+            if entered.task == record.key() {
+                record.rare().scopes.take_back(entered.number);
+            }
+        }
+    }
+}
 
 /// The requests to one task.
 ///
@@ -159,8 +214,10 @@ pub(crate) struct Scopes {
     made: Cell<u64>,
     /// The scope whose future is being polled.
     current: Cell<Option<u64>>,
-    /// What `Cancelled::raise` said in this poll, and no scope has taken.
-    raised: RefCell<Option<Cancelled>>,
+    /// What `Cancelled::raise` said in this poll, and no scope has taken; with a number of its own.
+    raised: RefCell<Option<(u64, Cancelled)>>,
+    /// A request was passed to scopes, and none has taken it yet.
+    is_untaken: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -185,44 +242,63 @@ impl Scopes {
             innermost.map(ask).collect()
         };
         // For executors inside of the task that poll only what was woken.
-        wakers.iter().flatten().for_each(Waker::wake_by_ref);
-        !wakers.is_empty()
+        let is_passed_on = !wakers.is_empty();
+        self.is_untaken.set(is_passed_on);
+        wakers.into_iter().flatten().for_each(|waker| run_callback(|| waker.wake()));
+        is_passed_on
     }
 
-    /// A request that was passed to a scope whose future has left the task, so that nobody took it.
+    /// A request that was passed only to scopes whose futures have left the task, so that nobody took it.
     pub(crate) fn take_orphaned(&self) -> Option<Cancelled> {
-        let mut active = self.active.borrow_mut();
-        let index = active.iter().position(|scope| scope.asked.is_some())?;
-        active.remove(index).asked
+        if !self.is_untaken.take() {
+            return None;
+        }
+        self.active.borrow_mut().iter_mut().find_map(|scope| scope.asked.take())
     }
 
-    fn raise(&self, cancelled: Cancelled) {
-        self.raised.replace(Some(cancelled));
+    fn next_number(&self) -> u64 {
+        self.made.set(self.made.get() + 1);
+        self.made.get()
+    }
+
+    fn raise(&self, cancelled: Cancelled) -> u64 {
+        let number = self.next_number();
+        self.raised.replace(Some((number, cancelled)));
+        number
+    }
+
+    fn take_back(&self, number: u64) {
+        self.raised.borrow_mut().take_if(|raised| raised.0 == number);
     }
 
     pub(crate) fn take_raised(&self) -> Option<Cancelled> {
-        self.raised.take()
+        self.raised.take().map(|(_, cancelled)| cancelled)
     }
 
     fn enter(&self) -> u64 {
-        let id = self.made.get() + 1;
-        self.made.set(id);
+        let id = self.next_number();
         self.active.borrow_mut().push(Scope { id, parent: self.current.get(), asked: None, waker: None });
         id
     }
 
-    fn leave(&self, id: u64) {
-        self.active.borrow_mut().retain(|scope| scope.id != id);
+    /// What it gives is dropped by the caller, outside of the borrow.
+    fn leave(&self, id: u64) -> Option<Scope> {
+        let mut active = self.active.borrow_mut();
+        let index = active.iter().position(|scope| scope.id == id)?;
+        Some(active.remove(index))
     }
 
     fn take_asked(&self, id: u64) -> Option<Cancelled> {
-        self.active.borrow_mut().iter_mut().find(|scope| scope.id == id)?.asked.take()
+        let asked = self.active.borrow_mut().iter_mut().find(|scope| scope.id == id)?.asked.take()?;
+        self.is_untaken.set(false);
+        Some(asked)
     }
 
-    fn set_waker(&self, id: u64, waker: Option<Waker>) {
-        if let Some(scope) = self.active.borrow_mut().iter_mut().find(|scope| scope.id == id) {
-            scope.waker = waker;
-        }
+    /// As `leave`: it gives the old one.
+    fn set_waker(&self, id: u64, waker: Option<Waker>) -> Option<Waker> {
+        let mut active = self.active.borrow_mut();
+        let scope = active.iter_mut().find(|scope| scope.id == id)?;
+        std::mem::replace(&mut scope.waker, waker)
     }
 
     /// Polls what is inside of a scope, and gives what it raised.
@@ -234,27 +310,28 @@ impl Scopes {
             }
         }
         // What another branch of the task raised is not ours.
-        let raised_elsewhere = self.take_raised();
+        let raised_elsewhere = self.raised.take();
         let polled = {
             let _restore = Restore(self, self.current.replace(Some(id)));
             poll()
         };
-        (polled, self.raised.replace(raised_elsewhere))
+        let raised = self.raised.replace(raised_elsewhere);
+        (polled, raised.map(|(_, cancelled)| cancelled))
     }
 }
 
-/// A scope that a future is in. Plain data, so that the future is `Send` if what it holds is; the state lies in the
-/// task's record.
+/// A scope that a future is in, or what it raised. Plain data, so that the future is `Send` if what it holds is; the
+/// state lies in the task's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entered {
     task: (u64, u64),
-    scope: u64,
+    number: u64,
 }
 
 impl Entered {
     fn begin(task: &TaskRef) -> Self {
         let record: &TaskRecord = task.record();
-        Self { task: record.key(), scope: record.rare().scopes.enter() }
+        Self { task: record.key(), number: record.rare().scopes.enter() }
     }
 }
 
@@ -267,8 +344,8 @@ impl Membership {
     fn of(&mut self, task: &TaskRef) -> u64 {
         let record: &TaskRecord = task.record();
         match self.0 {
-            Some(entered) if entered.task == record.key() => entered.scope,
-            _ => self.0.insert(Entered::begin(task)).scope,
+            Some(entered) if entered.task == record.key() => entered.number,
+            _ => self.0.insert(Entered::begin(task)).number,
         }
     }
 
@@ -276,7 +353,7 @@ impl Membership {
         if let (Some(entered), Some(task)) = (self.0.take(), step::current()) {
             let record: &TaskRecord = task.record();
             if entered.task == record.key() {
-                record.rare().scopes.leave(entered.scope);
+                drop(record.rare().scopes.leave(entered.number));
             }
         }
     }
@@ -294,6 +371,9 @@ impl Drop for Membership {
 ///
 /// Only the innermost of nested scopes catches. Outside of a perloop task it catches nothing.
 ///
+/// Cancel safety: that of `future`, which is dropped with it.
+///
+/// # Examples
 /// ```
 /// use std::time::Duration;
 /// use perloop::{catch_cancelled, create_task, sleep, yield_now};
@@ -316,7 +396,18 @@ pub fn catch_cancelled<F: Future>(future: F) -> CatchCancelled<F> {
 }
 
 pin_project! {
-    /// See [`catch_cancelled`].
+    /// The future that [`catch_cancelled`] makes.
+    ///
+    /// It is `Send` if what it holds is. Dropping it drops what it holds.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{CatchCancelled, YieldNow, catch_cancelled, yield_now};
+    ///
+    /// let guarded: CatchCancelled<YieldNow> = catch_cancelled(yield_now());
+    /// assert_eq!(perloop::run(guarded)?, Ok(()));
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct CatchCancelled<F> {
@@ -351,7 +442,7 @@ impl<F: Future> Future for CatchCancelled<F> {
         }
         let Some(cancelled) = cancelled else {
             let is_own = TaskRef::from_waker(cx.waker()).is_some_and(|woken| woken == task);
-            scopes.set_waker(scope, (!is_own).then(|| cx.waker().clone()));
+            drop(scopes.set_waker(scope, (!is_own).then(|| cx.waker().clone())));
             return Poll::Pending;
         };
         // Its destructors run outside of the scope.

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::errors::{NoEventLoop, NoRunningLoop};
 use crate::event_loop::{EventLoop, WeakLoop};
+use crate::task::step;
 
 thread_local! {
     static RUNNING: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
@@ -35,10 +36,14 @@ pub(crate) fn find_owned(id: u64) -> Option<EventLoop> {
 
 /// Notes a new loop, to be closed when the thread ends.
 pub(crate) fn own(new: &EventLoop) -> io::Result<()> {
-    let noted = OWNED.try_with(|owned| {
-        let mut owned = owned.borrow_mut();
-        owned.0.retain(WeakLoop::is_alive);
-        owned.0.push(new.downgrade());
+    // The last to be touched is the first to go when the thread ends: the loops die while the others are still there.
+    let others = RUNNING.try_with(|_| ()).and(CURRENT.try_with(|_| ())).and(step::touch());
+    let noted = others.and_then(|()| {
+        OWNED.try_with(|owned| {
+            let mut owned = owned.borrow_mut();
+            owned.0.retain(WeakLoop::is_alive);
+            owned.0.push(new.downgrade());
+        })
     });
     noted.map_err(|_| {
         io::Error::other("the thread is ending; make event loops before its thread-locals are gone")
@@ -50,6 +55,7 @@ pub(crate) fn own(new: &EventLoop) -> io::Result<()> {
 /// # Errors
 /// If the system gives no descriptor to wait on.
 ///
+/// # Examples
 /// ```
 /// let event_loop = perloop::new_event_loop()?;
 /// let answer = event_loop.run_until_complete(async { 6 * 7 })?;
@@ -63,6 +69,7 @@ pub fn new_event_loop() -> io::Result<EventLoop> {
 /// Makes a loop this thread's current one, or leaves the thread without one, and gives the one before: asyncio's
 /// `set_event_loop`. Other threads do not see it. A closed loop that is set stays set.
 ///
+/// # Examples
 /// ```
 /// let event_loop = perloop::new_event_loop()?;
 /// assert!(perloop::set_event_loop(Some(&event_loop)).is_none());
@@ -73,7 +80,8 @@ pub fn new_event_loop() -> io::Result<EventLoop> {
 /// ```
 pub fn set_event_loop(new: Option<&EventLoop>) -> Option<EventLoop> {
     WAS_SET.set(true);
-    CURRENT.with_borrow_mut(|current| std::mem::replace(current, new.cloned()))
+    // In a thread that is ending there is none, and nobody to ask for it.
+    CURRENT.try_with(|current| current.replace(new.cloned())).ok().flatten()
 }
 
 /// This thread's loop: the one that runs here, else the one that was set; else, in the main thread and if
@@ -82,15 +90,32 @@ pub fn set_event_loop(new: Option<&EventLoop>) -> Option<EventLoop> {
 ///
 /// # Errors
 /// If there is none, or the system gives no descriptor for a new one.
+///
+/// # Examples
+/// ```
+/// use std::thread;
+///
+/// let event_loop = perloop::new_event_loop()?;
+/// perloop::set_event_loop(Some(&event_loop));
+/// assert_eq!(perloop::get_event_loop()?, event_loop);
+///
+/// // A thread has the loop that it set itself, and no other.
+/// let bare = thread::spawn(|| perloop::get_event_loop().is_err());
+/// assert_eq!(bare.join().ok(), Some(true));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn get_event_loop() -> Result<EventLoop, NoEventLoop> {
     if let Ok(running) = get_running_loop() {
         return Ok(running);
     }
-    if let Some(current) = CURRENT.with_borrow(Clone::clone) {
+    let current = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
+    // A forked child begins anew, as in Python.
+    let is_inherited = current.as_ref().is_some_and(EventLoop::is_inherited);
+    if let Some(current) = current.filter(|_| !is_inherited) {
         return Ok(current);
     }
     if is_main_thread()
-        && !WAS_SET.get()
+        && (is_inherited || !WAS_SET.get())
         && let Ok(new) = new_event_loop()
     {
         set_event_loop(Some(&new));
@@ -105,6 +130,7 @@ pub fn get_event_loop() -> Result<EventLoop, NoEventLoop> {
 /// # Errors
 /// Outside of tasks and callbacks there is none.
 ///
+/// # Examples
 /// ```
 /// use perloop::{NoRunningLoop, get_running_loop};
 ///
@@ -119,7 +145,11 @@ pub fn get_running_loop() -> Result<EventLoop, NoRunningLoop> {
 
 /// Looks at the running loop without counting a reference.
 pub(crate) fn with_running<R>(look: impl FnOnce(&EventLoop) -> R) -> Result<R, NoRunningLoop> {
-    RUNNING.try_with(|running| running.borrow().as_ref().map(look)).ok().flatten().ok_or(NoRunningLoop)
+    let look = |running: &RefCell<Option<EventLoop>>| {
+        // A child that a task has forked runs none: it is the parent's.
+        running.borrow().as_ref().filter(|running| !running.is_inherited()).map(look)
+    };
+    RUNNING.try_with(look).ok().flatten().ok_or(NoRunningLoop)
 }
 
 /// Sets the running loop, and gives the one before.

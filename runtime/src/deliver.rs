@@ -3,12 +3,32 @@
 use crossbeam_channel::{Sender, TrySendError};
 use perloop_bridge::{CrossThreadFuture, FutureError};
 
-/// Adds [`deliver`](Deliver::deliver) to [`CrossThreadFuture`].
+/// Adds [`deliver`](Deliver::deliver) to [`CrossThreadFuture`], so that a plain thread can `select!` over several
+/// loops and whatever else it receives.
+///
+/// Nothing else implements it.
+///
+/// # Examples
+/// ```
+/// use crossbeam_channel::{never, select, unbounded};
+/// use perloop::{Deliver, LoopThread, run_coroutine_threadsafe};
+///
+/// let worker = LoopThread::spawn("worker")?;
+/// let (sender, outcomes) = unbounded();
+/// run_coroutine_threadsafe(async { 6 * 7 }, &worker).deliver(&sender, |outcome| outcome);
+/// let other_news = never::<()>();
+/// select! {
+///     recv(outcomes) -> outcome => assert_eq!(outcome?, Ok(42)),
+///     recv(other_news) -> _ => unreachable!("it never comes"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Deliver<T>: sealed::Sealed {
     /// Sends the outcome, as `wrap` makes it a message, once it is there; it detaches the future. The loop never
     /// blocks: if a bounded channel is full, a thread of its own waits for room. If the receivers are gone the outcome
     /// is dropped.
     ///
+    /// # Examples
     /// ```
     /// use crossbeam_channel::unbounded;
     /// use perloop::{Deliver, LoopThread, run_coroutine_threadsafe};
@@ -54,8 +74,11 @@ impl<T: Send + 'static> Deliver<T> for CrossThreadFuture<T> {
 
 fn send<U: Send + 'static>(sender: Sender<U>, message: U) {
     if let Err(TrySendError::Full(message)) = sender.try_send(message) {
-        // Without a thread to spare the message would be lost, so then it does wait here.
         let waiting = std::thread::Builder::new().name("perloop deliver".to_owned());
-        drop(waiting.spawn(move || drop(sender.send(message))));
+        let (hand_over, handed) = crossbeam_channel::bounded(1);
+        let patient = sender.clone();
+        let spawned = waiting.spawn(move || handed.recv().map(|message| patient.send(message).is_ok()));
+        // Without a thread to spare the message would be lost, so then it does wait here.
+        drop(if spawned.is_ok() { hand_over.send(message) } else { sender.send(message) });
     }
 }

@@ -28,32 +28,97 @@ macro_rules! plain_error {
 
 plain_error! {
     /// No loop is running in this thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{NoRunningLoop, current_task};
+    ///
+    /// assert_eq!(current_task().unwrap_err(), NoRunningLoop::default());
+    /// ```
     NoRunningLoop: "no running event loop in this thread; call this from a task or callback, or hold an `EventLoop`"
 }
 
 plain_error! {
     /// A running loop was to be closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::CloseRunning;
+    ///
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let refused = event_loop.run_until_complete(async { event_loop.close() })?;
+    /// assert_eq!(refused, Err(CloseRunning::default()));
+    /// event_loop.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     CloseRunning: "cannot close a running event loop; stop it first, and close it when `run_forever` has returned"
 }
 
 plain_error! {
-    /// The event loop was interrupted by Ctrl-C, and its main task ended cancelled.
+    /// The event loop was interrupted by Ctrl-C, and its main task ended cancelled: asyncio's `KeyboardInterrupt`.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Interrupted, RunError};
+    ///
+    /// /// What a program should exit with.
+    /// fn status(outcome: Result<(), RunError>) -> u8 {
+    ///     match outcome {
+    ///         Ok(()) => 0,
+    ///         Err(RunError::Interrupted(_)) => 130,
+    ///         Err(_) => 1,
+    ///     }
+    /// }
+    /// assert_eq!(status(perloop::run(async {})), 0);
+    /// assert_eq!(status(Err(RunError::Interrupted(Interrupted::default()))), 130);
+    /// ```
     Interrupted: "interrupted by Ctrl-C; the main task was cancelled and has cleaned up"
 }
 
 plain_error! {
     /// The loop was stopped before what it ran for was done.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::LoopError;
+    ///
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let mut task = event_loop.create_task(std::future::pending::<()>())?;
+    /// event_loop.stop();
+    /// let outcome = event_loop.run_until_complete(&mut task);
+    /// assert!(matches!(outcome, Err(LoopError::StoppedBeforeDone(_))));
+    /// assert!(!task.done()); // it can be waited for again
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     StoppedBeforeDone: "the event loop was stopped before the future completed; run it again, or do not call `stop`"
 }
 
-/// This thread has no current loop.
+/// This thread has no current loop, see [`get_event_loop`](crate::get_event_loop).
+///
+/// # Examples
+/// ```
+/// perloop::set_event_loop(None);
+/// let error = perloop::get_event_loop().unwrap_err();
+/// assert!(error.to_string().starts_with("there is no current event loop in thread"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoEventLoop {
     pub(crate) thread: String,
 }
 
 impl NoEventLoop {
-    /// The thread's name.
+    /// Returns the thread's name; `unnamed` if it has none.
+    ///
+    /// # Examples
+    /// ```
+    /// let thread = std::thread::Builder::new().name("bare".to_owned()).spawn(perloop_less)?;
+    /// assert_eq!(thread.join().ok().as_deref(), Some("bare"));
+    ///
+    /// fn perloop_less() -> String {
+    ///     perloop::get_event_loop().unwrap_err().thread_name().to_owned()
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn thread_name(&self) -> &str {
         &self.thread
     }
@@ -71,7 +136,19 @@ impl fmt::Display for NoEventLoop {
 
 impl Error for NoEventLoop {}
 
-/// Something that belongs to one loop was waited for in another.
+/// Something that belongs to one loop was waited for in another. Its text names both.
+///
+/// # Examples
+/// ```
+/// use perloop::{EventLoop, TaskError};
+///
+/// let (first, second) = (EventLoop::builder().name("first"), EventLoop::builder().name("second"));
+/// let (first, second) = (first.build()?, second.build()?);
+/// let task = first.create_task(async {})?;
+/// let Err(TaskError::WrongLoop(error)) = second.run_until_complete(task)? else { unreachable!() };
+/// assert!(error.to_string().starts_with("a task of event loop 'first' was awaited on event loop 'second'"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongLoop {
     pub(crate) belongs_to: String,
@@ -92,6 +169,18 @@ impl fmt::Display for WrongLoop {
 impl Error for WrongLoop {}
 
 /// Why a loop does not run, or did not run to the end.
+///
+/// # Examples
+/// ```
+/// use perloop::LoopError;
+///
+/// let event_loop = perloop::new_event_loop()?;
+/// let nested = event_loop.run_until_complete(async { event_loop.run_forever() })?;
+/// assert!(matches!(nested, Err(LoopError::AlreadyRunning(_))));
+/// event_loop.close()?;
+/// assert!(matches!(event_loop.run_forever(), Err(LoopError::Closed(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoopError {
@@ -146,6 +235,17 @@ impl Error for LoopError {
 }
 
 /// Why [`run`](crate::run) gives no value.
+///
+/// # Examples
+/// ```
+/// use perloop::RunError;
+///
+/// let nested = perloop::run(async { perloop::run(async {}) })?;
+/// assert!(matches!(nested, Err(RunError::Nested(_))));
+/// let cancelled = perloop::run(async { perloop::Cancelled::new("enough").raise().await });
+/// assert!(matches!(cancelled, Err(RunError::Cancelled(_))));
+/// # Ok::<(), RunError>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
@@ -157,6 +257,8 @@ pub enum RunError {
     Cancelled(Cancelled),
     /// Somebody stopped the loop.
     Stopped(StoppedBeforeDone),
+    /// The process was forked while it ran, and this is the child.
+    Forked(Forked),
     /// The system refused a descriptor, or to wait on it.
     Io(io::Error),
 }
@@ -173,6 +275,7 @@ impl fmt::Display for RunError {
             Self::Interrupted(error) => error.fmt(f),
             Self::Cancelled(error) => error.fmt(f),
             Self::Stopped(error) => error.fmt(f),
+            Self::Forked(error) => error.fmt(f),
             Self::Io(error) => write!(f, "the event loop could not be made or could not wait: {error}"),
         }
     }
@@ -185,12 +288,26 @@ impl Error for RunError {
             Self::Interrupted(error) => Some(error),
             Self::Cancelled(error) => Some(error),
             Self::Stopped(error) => Some(error),
+            Self::Forked(error) => Some(error),
             Self::Io(error) => Some(error),
         }
     }
 }
 
 /// Why a task gives no value.
+///
+/// # Examples
+/// ```
+/// use perloop::{TaskError, create_task};
+///
+/// perloop::run(async {
+///     let task = create_task(async { panic!("out of paper") });
+///     assert_eq!(task.result(), Err::<(), _>(TaskError::NotDone));
+///     let Err(TaskError::Panicked(panicked)) = task.await else { unreachable!() };
+///     assert_eq!(panicked.message(), "out of paper");
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum TaskError {
@@ -209,7 +326,17 @@ pub enum TaskError {
 }
 
 impl TaskError {
-    /// Did the task end cancelled?
+    /// Says whether the task ended cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let task = perloop::create_task(std::future::pending::<()>());
+    ///     task.cancel();
+    ///     assert!(task.await.is_err_and(|error| error.is_cancelled()));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled(_))
     }

@@ -7,6 +7,23 @@ use perloop_bridge::Panicked;
 use crate::task::AnyTask;
 
 /// What went wrong, by the place where it did.
+///
+/// # Examples
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+/// use perloop::{EventLoop, ExceptionContext, ExceptionKind};
+///
+/// let event_loop = perloop::new_event_loop()?;
+/// let seen = Rc::new(Cell::new(None));
+/// let kind = Rc::clone(&seen);
+/// event_loop.set_exception_handler(Some(move |_: &EventLoop, context: &ExceptionContext| {
+///     kind.set(Some(context.kind));
+/// }));
+/// drop(event_loop.create_task(async { panic!("nobody will ask") })?);
+/// event_loop.run_once(None)?;
+/// assert_eq!(seen.get(), Some(ExceptionKind::NeverRetrieved));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExceptionKind {
@@ -20,7 +37,27 @@ pub enum ExceptionKind {
     Reactor,
 }
 
-/// What an exception handler is told.
+/// What an exception handler is told, see
+/// [`EventLoop::set_exception_handler`](crate::EventLoop::set_exception_handler): the dictionary of asyncio's
+/// handlers. Its text says all of it in one line.
+///
+/// # Examples
+/// ```
+/// use std::{cell::RefCell, rc::Rc};
+/// use perloop::{EventLoop, ExceptionContext};
+///
+/// let event_loop = perloop::new_event_loop()?;
+/// let seen = Rc::new(RefCell::new(String::new()));
+/// let text = Rc::clone(&seen);
+/// event_loop.set_exception_handler(Some(move |_: &EventLoop, context: &ExceptionContext| {
+///     assert!(context.panicked.is_some() && context.task.is_none());
+///     text.replace(context.to_string());
+/// }));
+/// event_loop.call_soon(|| panic!("out of paper"))?;
+/// event_loop.run_once(None)?;
+/// assert_eq!(*seen.borrow(), "a callback failed: out of paper");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ExceptionContext {

@@ -16,6 +16,7 @@ use crate::task::{Seed, TaskRecord};
 /// Every submission ends in exactly one way: with the value, with the future's panic, cancelled, or refused since the
 /// loop is closed, died, or belongs to a parent process; the cross-thread future says which.
 ///
+/// # Examples
 /// ```
 /// use perloop::{LoopThread, run_coroutine_threadsafe};
 ///
@@ -34,6 +35,20 @@ where
 }
 
 /// A loop, for any thread: `Clone + Send + Sync`. It keeps neither the loop nor its thread alive.
+///
+/// Two are equal if they are of the same loop.
+///
+/// # Examples
+/// ```
+/// use perloop::LoopHandle;
+///
+/// let event_loop = perloop::new_event_loop()?;
+/// let handle: LoopHandle = event_loop.handle();
+/// assert_eq!(handle, event_loop.handle());
+/// drop(event_loop);
+/// assert!(handle.is_closed());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoopHandle(Remote);
 
@@ -42,23 +57,58 @@ impl LoopHandle {
         Self(remote)
     }
 
-    /// The loop's name.
+    /// Returns the loop's name.
+    ///
+    /// # Examples
+    /// ```
+    /// let worker = perloop::LoopThread::spawn("worker")?;
+    /// assert_eq!(worker.name(), "worker");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn name(&self) -> &str {
         self.0.name()
     }
 
-    /// Does a thread turn the loop just now? It may be otherwise by the time that you read it. What is submitted to a
-    /// loop that does not run waits until it does.
+    /// Says whether a thread turns the loop just now. It may be otherwise by the time that you read it. What is
+    /// submitted to a loop that does not run waits until it does.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let handle = event_loop.handle();
+    /// assert!(!handle.is_running());
+    /// assert!(event_loop.run_until_complete(async { handle.is_running() })?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_running(&self) -> bool {
         self.0.is_running()
     }
 
-    /// Is it closed, so that every submission will be refused?
+    /// Says whether it is closed, or a parent process's, so that every submission will be refused. A no may be out of
+    /// date by the time that you read it; a yes is for good.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let handle = event_loop.handle();
+    /// event_loop.close()?;
+    /// assert!(handle.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
 
-    /// Is the caller the loop's own thread?
+    /// Says whether the caller is the loop's own thread, where blocking on the loop's work could never end.
+    ///
+    /// # Examples
+    /// ```
+    /// let worker = perloop::LoopThread::spawn("worker")?;
+    /// let handle = (*worker).clone();
+    /// assert!(!handle.is_home());
+    /// assert!(worker.block_on(async { handle.is_home() })?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_home(&self) -> bool {
         self.0.is_home()
     }
@@ -68,6 +118,21 @@ impl LoopHandle {
     ///
     /// # Errors
     /// If the loop is closed, or a parent process's; the callback comes back.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// let worker = perloop::LoopThread::spawn("worker")?;
+    /// let (sender, calls) = mpsc::channel();
+    /// for n in 1..=3 {
+    ///     let sender = sender.clone();
+    ///     worker.call_soon_threadsafe(move || drop(sender.send(n)))?;
+    /// }
+    /// drop(sender);
+    /// assert_eq!(calls.iter().collect::<Vec<_>>(), [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn call_soon_threadsafe<F>(&self, callback: F) -> Result<(), Refused<F>>
     where
         F: FnOnce() + Send + 'static,
@@ -77,6 +142,7 @@ impl LoopHandle {
 
     /// As [`run_coroutine_threadsafe`], but the loop's own thread makes the future, which need not be `Send`.
     ///
+    /// # Examples
     /// ```
     /// use std::{cell::RefCell, rc::Rc};
     /// use perloop::LoopThread;
@@ -110,6 +176,7 @@ impl LoopHandle {
     /// # Errors
     /// If the loop is closed, or a parent process's.
     ///
+    /// # Examples
     /// ```
     /// let event_loop = perloop::new_event_loop()?;
     /// let handle = event_loop.handle();
@@ -128,12 +195,14 @@ impl LoopHandle {
     }
 
     /// Runs a future on the loop and blocks until it has ended and is dropped there; so it may borrow from the
-    /// caller's stack.
+    /// caller's stack. If the loop does not run, it waits until it does: the blocking kin of asyncio's
+    /// `run_coroutine_threadsafe(...).result()`.
     ///
     /// # Errors
     /// What it ended with, if not with a value; `WouldDeadlock`, before anything of it ran, if the caller is the loop's
     /// own thread or one for which it waits.
     ///
+    /// # Examples
     /// ```
     /// let worker = perloop::LoopThread::spawn("worker")?;
     /// let words = vec!["lent", "for", "a", "while"];
@@ -156,6 +225,7 @@ impl LoopHandle {
     /// # Errors
     /// `WouldDeadlock`, before `work` is called, as for [`block_on`](Self::block_on).
     ///
+    /// # Examples
     /// ```
     /// use std::time::Duration;
     ///
@@ -177,8 +247,18 @@ impl LoopHandle {
         self.0.scope::<TaskRecord, T, _>(|scope| work(LoopScope(scope)))
     }
 
-    /// Stops the loop, once its current turn is over, as [`EventLoop::stop`](crate::EventLoop::stop) does. A loop that
-    /// does not run will run for one turn; one that is closed does not mind.
+    /// Stops the loop, once its current turn is over, as [`EventLoop::stop`](crate::EventLoop::stop) does. It returns
+    /// at once. A loop that does not run will run for one turn; one that is closed does not mind.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let handle = event_loop.handle();
+    /// let stopper = std::thread::spawn(move || handle.stop());
+    /// event_loop.run_forever()?;
+    /// stopper.join().expect("it does not panic");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(&self) {
         // Refused by a closed loop: stopped for good.
         drop(self.0.call(|| current::with_running(crate::EventLoop::stop).unwrap_or_default()));
@@ -195,12 +275,38 @@ impl fmt::Debug for LoopHandle {
     }
 }
 
-/// See [`LoopHandle::scope`].
+/// What hands futures that borrow to a loop, see [`LoopHandle::scope`]. It does not leave the thread.
+///
+/// # Examples
+/// ```
+/// use perloop::{LoopScope, LoopThread, ScopedFuture};
+///
+/// fn count<'scope>(scope: LoopScope<'scope, '_>, text: &'scope str) -> ScopedFuture<'scope, usize> {
+///     scope.submit(async { text.split(' ').count() })
+/// }
+///
+/// let worker = LoopThread::spawn("worker")?;
+/// let text = String::from("to be or not to be");
+/// assert_eq!(worker.scope(|scope| count(scope, &text).result())??, 6);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct LoopScope<'scope, 'env>(&'scope Scope<'scope, 'env, TaskRecord>);
 
 impl<'scope> LoopScope<'scope, '_> {
-    /// Hands a future in, which may borrow from outside of the scope.
+    /// Hands a future in, which may borrow from outside of the scope, and returns at once. If the loop does not take
+    /// it, the scoped future says so, as that of [`run_coroutine_threadsafe`].
+    ///
+    /// # Examples
+    /// ```
+    /// let worker = perloop::LoopThread::spawn("worker")?;
+    /// let mut words = vec!["lent"];
+    /// worker.scope(|scope| {
+    ///     scope.submit(async { words.push("and changed") });
+    /// })?;
+    /// assert_eq!(words, ["lent", "and changed"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn submit<F>(self, future: F) -> ScopedFuture<'scope, F::Output>
     where

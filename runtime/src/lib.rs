@@ -100,6 +100,18 @@ pub use perloop_bridge::{
 };
 
 /// What plain threads do with several cross-thread futures: `concurrent.futures.wait` and `as_completed`.
+///
+/// # Examples
+/// ```
+/// use perloop::{LoopThread, ReturnWhen, run_coroutine_threadsafe, threads};
+///
+/// let (first, second) = (LoopThread::spawn("first")?, LoopThread::spawn("second")?);
+/// let number = run_coroutine_threadsafe(async { 42 }, &first);
+/// let words = run_coroutine_threadsafe(async { "forty-two" }, &second);
+/// let found = threads::wait(&[&number, &words], ReturnWhen::AllCompleted, None)?;
+/// assert_eq!(found.done, [0, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub mod threads {
     pub use perloop_bridge::{as_completed, wait};
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Deref;
 use std::thread::JoinHandle;
 
-use perloop_bridge::{Panicked, WouldDeadlock};
+use perloop_bridge::{Forked, Panicked, WouldDeadlock};
 
 use crate::current::set_event_loop;
 use crate::event_loop::{Builder, EventLoop};
@@ -18,6 +18,7 @@ use crate::run::tear_down;
 /// [`join`](Self::join), or dropping it, stops the loop; then, as [`run`](crate::run) does, the tasks that are left are
 /// cancelled and waited for, however long they take, and the thread ends.
 ///
+/// # Examples
 /// ```
 /// use perloop::{LoopThread, run_coroutine_threadsafe};
 ///
@@ -31,13 +32,22 @@ use crate::run::tear_down;
 pub struct LoopThread {
     handle: LoopHandle,
     thread: Option<JoinHandle<()>>,
+    /// Whose the thread is: a forked child has its memory, and not the thread.
+    process: u32,
 }
 
 impl LoopThread {
-    /// Starts a thread and a loop of this name. When it returns, the loop is there and runs or is about to.
+    /// Starts a thread and a loop, both of this name. When it returns, the loop is there and runs or is about to.
     ///
     /// # Errors
     /// If the system gives no thread, or no descriptor for the loop to wait on.
+    ///
+    /// # Examples
+    /// ```
+    /// let worker = perloop::LoopThread::spawn("worker")?;
+    /// assert_eq!(worker.block_on(async { 6 * 7 })?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn(name: impl Into<String>) -> io::Result<Self> {
         let name = name.into();
         Self::spawn_with(name.clone(), EventLoop::builder().name(name))
@@ -47,9 +57,27 @@ impl LoopThread {
     ///
     /// # Errors
     /// As `spawn`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{EventLoop, LoopThread, sleep};
+    ///
+    /// let worker = LoopThread::spawn_with("worker", EventLoop::builder().name("dreamer").virtual_time())?;
+    /// assert_eq!(worker.name(), "dreamer");
+    /// worker.block_on(sleep(Duration::from_secs(3600)))?; // at once
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn_with(thread_name: impl Into<String>, builder: Builder) -> io::Result<Self> {
+        let thread_name = thread_name.into();
+        if thread_name.contains('\0') {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a thread's name cannot have a NUL in it",
+            ));
+        }
         let (sender, receiver) = crossbeam_channel::bounded(1);
-        let thread = std::thread::Builder::new().name(thread_name.into()).spawn(move || {
+        let thread = std::thread::Builder::new().name(thread_name).spawn(move || {
             let event_loop = match builder.build() {
                 Ok(event_loop) => event_loop,
                 Err(error) => return drop(sender.send(Err(error))),
@@ -60,22 +88,52 @@ impl LoopThread {
             live(&event_loop);
         })?;
         match receiver.recv() {
-            Ok(Ok(handle)) => Ok(Self { handle, thread: Some(thread) }),
+            Ok(Ok(handle)) => Ok(Self { handle, thread: Some(thread), process: std::process::id() }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(io::Error::other("the loop's thread ended before its loop was made")),
         }
     }
 
-    /// Stops the loop, and waits until its thread has ended.
+    /// A handle of the loop, to keep.
+    ///
+    /// # Examples
+    /// ```
+    /// let worker = perloop::LoopThread::spawn("worker")?;
+    /// let handle = worker.handle();
+    /// worker.join()?;
+    /// assert!(handle.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn handle(&self) -> LoopHandle {
+        self.handle.clone()
+    }
+
+    /// Stops the loop, and waits until its thread has ended, as is said at [`LoopThread`].
     ///
     /// # Errors
-    /// If a panic ended it, or if the caller is that very thread.
+    /// If a panic ended it, if the caller is that very thread, or if it is the parent process's.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{FutureError, LoopThread, run_coroutine_threadsafe};
+    ///
+    /// let worker = LoopThread::spawn("worker")?;
+    /// let left = run_coroutine_threadsafe(std::future::pending::<()>(), &worker);
+    /// worker.join()?;
+    /// assert_eq!(left.result(), Err(FutureError::Cancelled));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn join(mut self) -> Result<(), JoinError> {
         self.end()
     }
 
     fn end(&mut self) -> Result<(), JoinError> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
+        if self.process != std::process::id() {
+            // Neither joined nor detached: there is no such thread here.
+            std::mem::forget(thread);
+            return Err(JoinError::Forked(Forked));
+        }
         self.handle.stop();
         if thread.thread().id() == std::thread::current().id() {
             return Err(JoinError::WouldDeadlock(WouldDeadlock::of_loop(self.handle.name())));
@@ -110,12 +168,26 @@ impl Drop for LoopThread {
 }
 
 /// Why [`LoopThread::join`] failed.
+///
+/// # Examples
+/// ```
+/// use perloop::{JoinError, LoopThread};
+///
+/// let worker = LoopThread::spawn("worker")?;
+/// let handle = (*worker).clone();
+/// let joined = handle.run_with(|| async { worker.join() });
+/// let Err(JoinError::WouldDeadlock(error)) = joined.result()? else { unreachable!() };
+/// assert_eq!(error.path(), ["worker"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum JoinError {
     /// A panic ended the thread.
     Panicked(Panicked),
     /// A thread cannot wait for its own end. The loop was stopped all the same.
     WouldDeadlock(WouldDeadlock),
+    /// It is a thread of the process that this one was forked from.
+    Forked(Forked),
 }
 
 impl fmt::Display for JoinError {
@@ -123,6 +195,7 @@ impl fmt::Display for JoinError {
         match self {
             Self::Panicked(error) => write!(f, "the event loop's thread panicked: {}", error.message()),
             Self::WouldDeadlock(error) => error.fmt(f),
+            Self::Forked(error) => error.fmt(f),
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::task::{AnyTask, Seed};
 /// # Panics
 /// With the payload of `main`, if it panics, after the teardown.
 ///
+/// # Examples
 /// ```
 /// use std::time::Duration;
 /// use perloop::{create_task, sleep};
@@ -101,7 +102,7 @@ impl From<LoopError> for RunError {
             LoopError::Io(error) => Self::Io(error),
             LoopError::AlreadyRunning(name) | LoopError::AnotherLoopRunning(name) => Self::Nested(name),
             LoopError::Closed(error) => Self::Io(std::io::Error::other(error)),
-            LoopError::Forked(error) => Self::Io(std::io::Error::other(error)),
+            LoopError::Forked(error) => Self::Forked(error),
         }
     }
 }

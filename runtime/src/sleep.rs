@@ -10,13 +10,15 @@ use std::time::Duration;
 use perloop_bridge::{Call, Remote, TaskRef};
 
 use crate::current;
-use crate::event_loop::{EventLoop, Timer, run_callback};
+use crate::event_loop::{EventLoop, Timer};
+use crate::task::step;
 use crate::timers::TimerKey;
 
 /// Gives up the turn: the task goes on behind everything that is ready now. asyncio's `sleep(0)`.
 ///
 /// Cancel safe. It needs no perloop loop.
 ///
+/// # Examples
 /// ```
 /// use std::{cell::RefCell, rc::Rc};
 /// use perloop::{create_task, yield_now};
@@ -38,7 +40,16 @@ pub fn yield_now() -> YieldNow {
     YieldNow { has_yielded: false }
 }
 
-/// See [`yield_now`].
+/// The future that [`yield_now`] makes. Polled again after it was ready, it is ready.
+///
+/// # Examples
+/// ```
+/// use perloop::{YieldNow, yield_now};
+///
+/// let pause: YieldNow = yield_now();
+/// perloop::run(pause)?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct YieldNow {
@@ -67,6 +78,7 @@ impl Future for YieldNow {
 /// # Panics
 /// When it is polled outside of a running loop, or on another loop than before.
 ///
+/// # Examples
 /// ```
 /// use std::time::Duration;
 ///
@@ -77,7 +89,19 @@ pub fn sleep(delay: Duration) -> Sleep {
     Sleep { delay, state: State::New }
 }
 
-/// See [`sleep`].
+/// The future that [`sleep`] makes. Polled again after it was ready, it is ready.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use perloop::{EventLoop, Sleep, sleep};
+///
+/// struct Alarm(Sleep);
+///
+/// let alarm = Alarm(sleep(Duration::from_secs(3600)));
+/// EventLoop::builder().virtual_time().run(alarm.0)?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
@@ -132,7 +156,7 @@ impl Call for Alarm {
             Sleeper::Task(task) => return task.wake(),
             Sleeper::Waker(waker) => waker.clone(),
         };
-        run_callback(|| waker.wake());
+        waker.wake();
     }
 }
 
@@ -175,6 +199,7 @@ impl Future for Sleep {
                 match running.alarm(*timer) {
                     Some(alarm) => {
                         alarm.set_sleeper(cx);
+                        step::note_wait();
                         Poll::Pending
                     }
                     // A timer that has fired is no longer there.

@@ -1,6 +1,7 @@
 //! The one allocation of a task: header, the loop's record of it, and the body, which its output replaces.
 
 use std::any::TypeId;
+use std::cell::Cell as StdCell;
 use std::future::Future;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::pin::Pin;
@@ -16,7 +17,34 @@ use crate::task::state::State;
 use crate::watchers::Watchers;
 
 /// What the loop keeps with each of its tasks. It lives on the loop's thread and is dropped there; what comes along
-/// with a submission is its seed.
+/// with a submission is its seed. `()` is the record of a loop that keeps nothing.
+///
+/// All tasks of a loop have records of one type.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// use perloop_bridge::{Ready, Record};
+///
+/// struct Name(String);
+///
+/// impl Record for Name {
+///     type Seed = &'static str;
+///
+///     fn adopt(seed: &'static str) -> Self {
+///         Self(seed.to_owned())
+///     }
+/// }
+///
+/// let future = home.remote().submit::<Name, _>("answer", async { 42 });
+/// let Some(Ready::Adopt(task)) = home.pop() else { unreachable!() };
+/// assert!(task.adopt());
+/// assert_eq!(task.record::<Name>().0, "answer");
+/// # drop(future);
+/// ```
 pub trait Record: Sized + 'static {
     /// What the submitting thread gives.
     type Seed: Send + 'static;
@@ -97,6 +125,15 @@ struct VTable {
 /// A pointer to a cell, with the right to the whole allocation. It counts nothing by itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CellPtr(NonNull<Header>);
+
+/// How many cells may be freed one inside of the other.
+const DEEPEST: u32 = 16;
+
+thread_local! {
+    /// How many cells this thread is freeing one inside of the other, and the first of those that wait. Without a
+    /// destructor, so that it can be used from those of other values of the thread.
+    static FREEING: StdCell<(u32, *mut Header)> = const { StdCell::new((0, ptr::null_mut())) };
+}
 
 /// How a new cell's header begins.
 pub(crate) struct Birth {
@@ -188,6 +225,8 @@ impl<R: Record, B: Future> Cell<R, B> {
                 drop_contained(output);
                 Err(FutureError::Panicked(panicked))
             }
+            // An error out of the clean-up replaces the cancellation, as in asyncio.
+            (Err(FutureError::Cancelled), Err(panicked)) => Err(FutureError::Panicked(panicked)),
             (output, _) => output,
         };
         // SAFETY: rule 5; the slot is empty, so what is written over owns nothing.
@@ -357,12 +396,12 @@ impl CellPtr {
     }
 
     pub(crate) fn next(self) -> *mut Header {
-        // SAFETY: rule 3: the node is in a batch, which its taker owns.
+        // SAFETY: rule 3: the node is in a batch, which its taker owns, or the cell is ours alone.
         self.header().next.with(|next| unsafe { *next })
     }
 
     pub(crate) fn set_next(self, node: *mut Header) {
-        // SAFETY: rule 3: the node is not published yet, or in a batch, which its taker owns.
+        // SAFETY: rule 3: the node is not published yet, or in a batch, which its taker owns, or the cell is ours alone.
         self.header().next.with_mut(|next| unsafe { *next = node });
     }
 
@@ -384,7 +423,27 @@ impl CellPtr {
         }
     }
 
+    /// Frees the cell. Its output may hold the last reference to another cell, whose output may hold another, and so
+    /// on: beyond a few of them they wait in a list, or a long chain would use up the stack.
     fn free(self) {
+        let (depth, put_off) = FREEING.get();
+        if depth == DEEPEST {
+            self.set_next(put_off);
+            FREEING.set((depth, self.as_ptr()));
+            return;
+        }
+        FREEING.set((depth + 1, put_off));
+        self.free_now();
+        while depth == 0
+            && let Some(cell) = Self::from_raw(FREEING.get().1)
+        {
+            FREEING.set((1, cell.next()));
+            cell.free_now();
+        }
+        FREEING.set((depth, FREEING.get().1));
+    }
+
+    fn free_now(self) {
         let header = self.header();
         if !header.state.load().is_taken() {
             self.drop_stage();

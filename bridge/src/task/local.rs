@@ -24,6 +24,11 @@ pub(crate) const PUBLISHED: u32 = 1 << 8;
 pub(crate) const ABANDONED: u32 = 1 << 9;
 /// It is no task but a callback that another thread handed in.
 pub(crate) const CALL: u32 = 1 << 10;
+/// In its last step the body waited for something else than a task of its loop. Set by who registers such a wait (any
+/// clone of the task's waker does), cleared when a step begins.
+pub(crate) const WAITS_ELSEWHERE: u32 = 1 << 11;
+/// A submission that was popped from the ready list and not adopted yet. Its loop counts it.
+pub(crate) const IN_HAND: u32 = 1 << 12;
 
 /// References that the home thread has, and its flags. Read and written by the home thread alone (rule 4).
 pub(crate) struct Local(UnsafeCell<Fields>);

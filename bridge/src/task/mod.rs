@@ -5,7 +5,7 @@
 //!    future, one of a promise. Who gives the last one back frees it.
 //! 2. **`state`** is changed by any thread that has a reference, through the transitions of `state` alone.
 //! 3. **`next`** belongs to who sets `NOTIFIED`, until the node is pushed; then to who takes the batch. The next
-//!    pusher comes only after `begin_step` has cleared `NOTIFIED`.
+//!    pusher comes only after `begin_step` has cleared `NOTIFIED`. When no reference is left it belongs to who frees.
 //! 4. **`local`** belongs to the home thread, from the first time that the node is taken from the inbox; before that
 //!    nobody reads it.
 //! 5. **The stage** (body, then output) belongs to the home thread, or to the submitter or the promise while nobody
@@ -16,7 +16,8 @@
 //!    value is for who wins `take`.
 //! 8. **`core`** may be looked at by the home thread while `ENDED` is clear in `local`; by who has set `NOTIFIED` in
 //!    `state`, until its push returns; by who holds a `Remote` of that loop. A closing loop counts those who are
-//!    half-way between the word and the inbox, and keeps the core for them.
+//!    half-way between the word and the inbox, and the submissions that its runtime has in hand, and keeps the core
+//!    for them. (A call looks at no core.)
 //! 9. **`watchers`** is for any thread with a reference, under its lock, which is never held over foreign code.
 //!
 //! Foreign code is called in these places, each of which contains a panic: the body's `poll` and destructor, the
@@ -41,21 +42,47 @@ pub(crate) use local::Local;
 pub(crate) use state::{AfterCancel, AfterFinish, State};
 
 use crate::core::LoopCore;
-use crate::errors::FutureError;
+use crate::errors::{FutureError, Refusal};
 use crate::home::Ready;
 use crate::sync::this_thread;
 use crate::watchers::{self, Until};
 use local::{
-    ABANDONED, ADOPTED, CALL, DRAINED, ENDED, PUBLISHED, QUEUED, RELEASED, RUNNING, SUBMITTED, TAKEN,
+    ABANDONED, ADOPTED, CALL, DRAINED, ENDED, IN_HAND, PUBLISHED, QUEUED, RELEASED, RUNNING, SUBMITTED,
+    TAKEN, WAITS_ELSEWHERE,
 };
 
-/// A task, as its own loop's thread sees it. It counts without atomics, and cannot leave the thread.
+/// A task, as its own loop's thread sees it. It counts without atomics, and cannot leave the thread. Clones are the
+/// same task.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// let home_task = home.spawn((), async {});
+/// let task = home_task.task().clone();
+/// assert_eq!(task, *home_task.task());
+/// assert!(task.is_queued() && !task.has_ended());
+/// ```
 pub struct TaskRef {
     cell: CellPtr,
     not_send: PhantomData<*mut ()>,
 }
 
 /// What a step has come to.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// use perloop_bridge::Stepped;
+///
+/// let task = home.spawn((), std::future::pending::<()>());
+/// assert_eq!(task.task().poll(), Stepped::Pending);
+/// ```
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stepped {
@@ -102,37 +129,159 @@ impl TaskRef {
         &self.cell.header().local
     }
 
-    /// The task that a waker wakes, if it belongs to a loop of this thread and is not gone.
+    /// Returns the task that a waker wakes, if it belongs to a loop of this thread and is not gone.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use std::task::{Poll, Waker};
+    /// use perloop_bridge::TaskRef;
+    ///
+    /// let task = home.spawn((), std::future::poll_fn(|cx| Poll::Ready(TaskRef::from_waker(cx.waker()))));
+    /// assert!(TaskRef::from_waker(Waker::noop()).is_none());
+    /// let _ = task.task().poll();
+    /// assert_eq!(task.take(), Some(Ok(Some(task.task().clone()))));
+    /// ```
     pub fn from_waker(waker: &Waker) -> Option<Self> {
         waker::task_of(waker)
     }
 
-    /// The loop's record of the task.
+    /// Returns the loop's record of the task.
     ///
     /// # Panics
-    /// If the loop's records are of another type.
+    /// If the task was not adopted, or the loop's records are of another type.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::Record;
+    ///
+    /// #[derive(Debug, PartialEq)]
+    /// struct Number(u64);
+    ///
+    /// impl Record for Number {
+    ///     type Seed = u64;
+    ///
+    ///     fn adopt(seed: u64) -> Self {
+    ///         Self(seed)
+    ///     }
+    /// }
+    ///
+    /// let task = home.spawn(Number(7), async {});
+    /// assert_eq!(task.task().record::<Number>(), &Number(7));
+    /// ```
     pub fn record<R: Record>(&self) -> &R {
         assert!(self.local().has(ADOPTED), "adopt the task first");
         // SAFETY: on the home thread, as a `TaskRef` cannot leave it; adopted; and borrowed from `self`.
         unsafe { self.cell.record() }
     }
 
-    /// Has the body ended, or its loop been closed?
+    /// Says whether the body has ended, or its loop has been closed.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let task = home.spawn((), async {});
+    /// let _ = task.task().poll();
+    /// assert!(task.task().has_ended());
+    /// ```
     pub fn has_ended(&self) -> bool {
         self.local().has(ENDED)
     }
 
-    /// Does a step of it stand in the ready list?
+    /// Says whether a step of it stands in the ready list.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let task = home.spawn((), std::future::pending::<()>());
+    /// assert!(task.task().is_queued());
+    /// ```
     pub fn is_queued(&self) -> bool {
         self.local().has(QUEUED)
     }
 
-    /// Is its body on this thread's stack?
+    /// Notes that the body waits for something else than a task of its loop. The next step forgets it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let task = home.spawn((), std::future::pending::<()>());
+    /// task.task().note_wait_elsewhere();
+    /// assert!(task.task().waits_elsewhere());
+    /// ```
+    pub fn note_wait_elsewhere(&self) {
+        self.local().set(WAITS_ELSEWHERE);
+    }
+
+    /// On the home thread: somebody keeps the task's waker.
+    pub(crate) fn waits_for_a_waker(cell: CellPtr) {
+        cell.header().local.set(WAITS_ELSEWHERE);
+    }
+
+    /// Says whether such a wait was noted, or the task's waker cloned, since its last step began.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let task = home.spawn((), std::future::pending::<()>());
+    /// assert!(!task.task().waits_elsewhere());
+    /// ```
+    pub fn waits_elsewhere(&self) -> bool {
+        self.local().has(WAITS_ELSEWHERE)
+    }
+
+    /// Says whether its body is on this thread's stack, being polled or dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let task = home.spawn((), std::future::pending::<()>());
+    /// assert!(!task.task().is_running());
+    /// ```
     pub fn is_running(&self) -> bool {
         self.local().has(RUNNING)
     }
 
     /// Puts a step into the ready list, unless one stands there or the task has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::Ready;
+    ///
+    /// let task = home.spawn((), std::future::pending::<()>());
+    /// let Some(Ready::Step(step)) = home.pop() else { unreachable!() };
+    /// assert!(!step.begin_step());
+    /// step.wake();
+    /// step.wake(); // once is enough
+    /// assert_eq!(home.ready_len(), 1);
+    /// # drop(task);
+    /// ```
     pub fn wake(&self) {
         Self::schedule(self.cell);
     }
@@ -148,9 +297,34 @@ impl TaskRef {
         LoopCore::push_ready(task.core(), Ready::Step(task));
     }
 
-    /// The submission becomes a task. False if it was cancelled before: it never begins, and ends here.
+    /// Makes a task of the submission of a [`Ready::Adopt`]; its first step is for the runtime to queue. False if it
+    /// was cancelled before: it never begins, and ends here.
+    ///
+    /// # Panics
+    /// A second time, and as [`Record::adopt`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::Ready;
+    ///
+    /// let future = home.remote().submit::<(), _>((), async {});
+    /// let Some(Ready::Adopt(task)) = home.pop() else { unreachable!() };
+    /// assert!(task.adopt());
+    /// task.wake();
+    /// assert!(matches!(home.pop(), Some(Ready::Step(_))));
+    /// # drop(future);
+    /// ```
     pub fn adopt(&self) -> bool {
-        assert!(self.local().raise(ADOPTED), "adopted once");
+        assert!(self.local().has(IN_HAND), "a submission is popped, and adopted once");
+        if let Err(refusal) = self.leave_hand() {
+            self.refuse(refusal.into());
+            return false;
+        }
+        self.local().set(ADOPTED);
         self.local().set(SUBMITTED);
         self.cell.adopt_record();
         if self.begin_step() {
@@ -161,6 +335,24 @@ impl TaskRef {
         }
         self.enlist();
         true
+    }
+
+    /// It was popped, as a submission.
+    pub(crate) fn take_in_hand(&self) {
+        self.local().set(IN_HAND);
+    }
+
+    /// It is adopted, lost or given back; the last two also if it was not in hand.
+    pub(crate) fn leave_hand(&self) -> Result<(), Refusal> {
+        if !self.local().has(IN_HAND) {
+            return Ok(());
+        }
+        self.local().clear(IN_HAND);
+        LoopCore::leave_hand(self.core())
+    }
+
+    pub(crate) fn is_of(&self, core: NonNull<LoopCore>) -> bool {
+        self.cell.header().core == Some(core)
     }
 
     /// The loop counts it among its tasks from now on, until it ends.
@@ -204,9 +396,31 @@ impl TaskRef {
         self.publish();
     }
 
-    /// The node's turn has come: clears what the inbox set. True if another thread asked for cancellation.
+    /// Begins a step, as the node's turn has come: clears what the inbox set. True if another thread asked for
+    /// cancellation. It comes before each [`poll`](Self::poll) or [`end_with`](Self::end_with).
+    ///
+    /// # Panics
+    /// If the task was not adopted.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::Ready;
+    ///
+    /// let future = home.remote().submit::<(), _>((), std::future::pending::<()>());
+    /// let Some(Ready::Adopt(task)) = home.pop() else { unreachable!() };
+    /// assert!(task.adopt());
+    /// std::thread::spawn(move || future.cancel()).join().expect("it does not panic");
+    /// home.collect();
+    /// let Some(Ready::Step(step)) = home.pop() else { unreachable!() };
+    /// assert!(step.begin_step());
+    /// ```
     pub fn begin_step(&self) -> bool {
-        self.local().clear(QUEUED);
+        assert!(self.local().has(ADOPTED), "adopt the task first");
+        self.local().clear(QUEUED | WAITS_ELSEWHERE);
         if !self.local().has(DRAINED) {
             return false;
         }
@@ -217,26 +431,64 @@ impl TaskRef {
     /// Polls the body once, with a waker that wakes this task.
     ///
     /// # Panics
-    /// If the body has ended, or is being polled. A panic of the body does not get here: it is the task's outcome.
+    /// If the body has ended, or is being polled, or the task was not adopted. A panic of the body does not get here:
+    /// it is the task's outcome.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::Stepped;
+    ///
+    /// let task = home.spawn((), async { panic!("out of paper") });
+    /// assert_eq!(task.task().poll(), Stepped::Ended { publish: false });
+    /// let outcome: Result<(), _> = task.take().expect("it has ended");
+    /// assert!(outcome.is_err());
+    /// ```
     pub fn poll(&self) -> Stepped {
-        assert!(!self.has_ended(), "polled after its end");
-        assert!(self.local().raise(RUNNING), "polled while it is being polled");
+        self.enter_body();
         let waker = waker::borrowed(self.cell);
         let polled = self.cell.poll(&mut Context::from_waker(&waker));
         self.local().clear(RUNNING);
         match polled {
+            Poll::Pending if self.has_ended() => {
+                // The body closed its own loop, which could not drop what was on the stack.
+                self.abandon(FutureError::Cancelled);
+                Stepped::Ended { publish: false }
+            }
             Poll::Pending => Stepped::Pending,
             Poll::Ready(()) => self.ended(),
         }
     }
 
+    /// From now on the body is in use, until `RUNNING` is cleared.
+    fn enter_body(&self) {
+        let local = self.local();
+        assert!(local.has(ADOPTED) && !local.has(ENDED), "there is a body to poll or to drop");
+        assert!(local.raise(RUNNING), "the body is being polled or dropped");
+    }
+
     /// Drops the body where it stands, and makes `error` the outcome.
     ///
     /// # Panics
-    /// If the body has ended, or is being polled.
+    /// As [`poll`](Self::poll).
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::{FutureError, Stepped};
+    ///
+    /// let task = home.spawn((), std::future::pending::<()>());
+    /// assert_eq!(task.task().end_with(FutureError::Cancelled), Stepped::Ended { publish: false });
+    /// assert_eq!(task.take(), Some(Err(FutureError::Cancelled)));
+    /// ```
     pub fn end_with(&self, error: FutureError) -> Stepped {
-        assert!(!self.has_ended(), "ended twice");
-        assert!(self.local().raise(RUNNING), "dropped while it is being polled");
+        self.enter_body();
         self.cell.fail(error);
         self.local().clear(RUNNING);
         self.ended()
@@ -251,7 +503,8 @@ impl TaskRef {
     /// for the loop's close (rule 8).
     fn retire(&self) {
         let header = self.cell.header();
-        if !header.local.raise(ENDED) {
+        if !header.local.raise(ENDED) || self.is_call() {
+            // A call is in no list and has no waker, and its loop may be gone.
             return;
         }
         if header.state.deafen().is_notified() && !header.local.has(DRAINED) {
@@ -264,22 +517,48 @@ impl TaskRef {
     pub(crate) fn deafen(&self) -> bool {
         let header = self.cell.header();
         header.local.set(ENDED);
-        header.state.deafen().is_notified() && !header.local.has(DRAINED)
+        // A body that closes its own loop may clone its borrowed waker afterwards: that one has to be deaf as well.
+        let now =
+            if header.local.has(RUNNING) { header.state.deafen_always() } else { header.state.deafen() };
+        now.is_notified() && !header.local.has(DRAINED)
     }
 
     /// Gives the outcome to the cross-thread future, and tells who waits for it. Does nothing a second time, or if
     /// there is no such future.
+    ///
+    /// # Panics
+    /// If the body has not ended.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::{Ready, Stepped};
+    ///
+    /// let future = home.remote().submit::<(), _>((), async { 42 });
+    /// let Some(Ready::Adopt(task)) = home.pop() else { unreachable!() };
+    /// assert!(task.adopt());
+    /// assert_eq!(task.poll(), Stepped::Ended { publish: true });
+    /// assert!(!future.done());
+    /// task.publish();
+    /// assert_eq!(future.result(), Ok(42));
+    /// ```
     pub fn publish(&self) {
-        debug_assert!(self.has_ended(), "published before its end");
+        assert!(self.has_ended() && !self.is_running(), "published before its end");
         if self.local().raise(PUBLISHED) {
             publish(self.cell);
         }
     }
 
     /// The loop closes and the task has not ended: drops the body. If there is a cross-thread future, `error` is its
-    /// outcome.
+    /// outcome. A body that is in use is left to whoever uses it, further up this thread's stack.
     pub(crate) fn abandon(&self, error: FutureError) {
         debug_assert!(self.has_ended(), "deafened first");
+        if self.is_running() {
+            return;
+        }
         if self.local().has(PUBLISHED) {
             self.local().set(ABANDONED);
             self.cell.drop_stage();
@@ -302,23 +581,88 @@ impl TaskRef {
     }
 
     /// Puts an error in the place of the outcome of a task that has ended and is not published; the value is dropped.
+    ///
+    /// # Panics
+    /// If the task has not ended, or its outcome is not there any more, or is published.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::FutureError;
+    ///
+    /// let task = home.spawn((), async { 42 });
+    /// let _ = task.task().poll();
+    /// task.task().replace_outcome(FutureError::Cancelled);
+    /// assert_eq!(task.take(), Some(Err(FutureError::Cancelled)));
+    /// ```
     pub fn replace_outcome(&self, error: FutureError) {
-        assert!(self.has_ended() && !self.local().has(TAKEN | ABANDONED), "there is an outcome to replace");
+        let local = self.local();
+        let is_ours = !local.has(SUBMITTED) || !local.has(PUBLISHED);
+        assert!(
+            self.has_ended() && is_ours && !local.has(TAKEN | ABANDONED),
+            "there is an outcome to replace"
+        );
+        assert!(local.raise(RUNNING), "the outcome is not being dropped");
         self.cell.fail(error);
+        local.clear(RUNNING);
     }
 
-    /// Is there nobody else who has a reference: neither a cross-thread future nor a waker?
+    /// Says whether nobody else has a reference: neither a cross-thread future nor a waker.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::Ready;
+    ///
+    /// let future = home.remote().submit::<(), _>((), async {});
+    /// let Some(Ready::Adopt(task)) = home.pop() else { unreachable!() };
+    /// assert!(task.adopt() && !task.is_detached());
+    /// drop(future);
+    /// assert!(task.is_detached());
+    /// ```
     pub fn is_detached(&self) -> bool {
         self.cell.header().state.load().is_ours_alone()
     }
 
-    /// The body's outcome is an error: which one? None while there is no outcome.
+    /// Returns the error that is the body's outcome. None if it is a value, and while there is no outcome.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::FutureError;
+    ///
+    /// let task = home.spawn((), std::future::pending::<()>());
+    /// assert_eq!(task.task().error(), None);
+    /// let _ = task.task().end_with(FutureError::Cancelled);
+    /// assert_eq!(task.task().error(), Some(FutureError::Cancelled));
+    /// ```
     pub fn error(&self) -> Option<FutureError> {
-        let is_there = self.has_ended() && !self.local().has(TAKEN);
+        let is_there = self.has_ended() && !self.local().has(TAKEN | RUNNING);
         if is_there { self.cell.error() } else { None }
     }
 
-    /// The loop was closed before the body ended: there is no outcome and there will be none.
+    /// Says whether the loop was closed before the body ended: there is no outcome and there will be none.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # use perloop_bridge::Closing;
+    /// let task = home.spawn((), std::future::pending::<()>());
+    /// home.close(Closing::Closed);
+    /// assert!(task.task().has_ended() && task.task().has_no_outcome());
+    /// ```
     pub fn has_no_outcome(&self) -> bool {
         self.local().has(ABANDONED)
     }
@@ -383,19 +727,21 @@ impl TaskRef {
     /// Before the last reference goes: nothing that was begun is left open.
     fn settle(&self) {
         let local = self.local();
-        debug_assert!(
-            !local.has(ADOPTED) || self.is_call() || local.has(ENDED),
-            "the loop's list has a reference"
-        );
+        drop(self.leave_hand());
         if local.has(DRAINED) {
             // The node was taken from the inbox, and what it carries was never used.
             local.clear(DRAINED);
             self.cell.release();
         }
-        if !local.has(SUBMITTED) {
+        if local.has(CALL) || (local.has(PUBLISHED) && !local.has(SUBMITTED)) {
             self.cell.drop_stage();
-        } else {
-            // A runtime that forgot to.
+        } else if !local.has(ENDED) {
+            // It was lost on its way to be adopted, by a panic of the runtime. Nobody shall wait for it for ever.
+            local.set(ADOPTED | SUBMITTED | ENDED);
+            self.cell.fail(FutureError::Cancelled);
+        }
+        if local.has(SUBMITTED) {
+            // Does nothing, unless a runtime forgot to.
             self.publish();
         }
     }
@@ -416,7 +762,20 @@ impl fmt::Debug for TaskRef {
     }
 }
 
-/// A task made on its own loop, with the type of its output.
+/// A task made on its own loop, with the type of its output. Dropping it detaches the task.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// use perloop_bridge::HomeTask;
+///
+/// let task: HomeTask<i32> = home.spawn((), async { 42 });
+/// drop(task);
+/// assert_eq!(home.task_count(), 1);
+/// ```
 pub struct HomeTask<T> {
     task: TaskRef,
     output: PhantomData<T>,
@@ -429,12 +788,35 @@ impl<T> HomeTask<T> {
         Self { task, output: PhantomData }
     }
 
-    /// The task, without the type.
+    /// Returns the task, without the type.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let task = home.spawn((), async {});
+    /// assert!(!task.task().has_ended());
+    /// ```
     pub fn task(&self) -> &TaskRef {
         &self.task
     }
 
     /// Takes the outcome. None if there is none: it has not ended, or the outcome was taken before.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let task = home.spawn((), async { 42 });
+    /// assert_eq!(task.take(), None);
+    /// let _ = task.task().poll();
+    /// assert_eq!(task.take(), Some(Ok(42)));
+    /// assert_eq!(task.take(), None);
+    /// ```
     pub fn take(&self) -> Option<Result<T, FutureError>> {
         let local = self.task.local();
         if !local.has(ENDED) || local.has(RUNNING) || self.task.has_no_outcome() || !local.raise(TAKEN) {

@@ -202,6 +202,11 @@ impl State {
         if now.is_ours_alone() {
             return now;
         }
+        self.deafen_always()
+    }
+
+    /// As `deafen`, also if nobody else has a reference yet.
+    pub(crate) fn deafen_always(&self) -> Snapshot {
         // ORDERING: AcqRel; it is a row of its own for `wake` and `ask_cancel`, either of which comes before or after.
         Snapshot(self.0.fetch_or(DEAF, Ordering::AcqRel))
     }

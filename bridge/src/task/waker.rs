@@ -17,7 +17,12 @@ fn cell_of(data: *const ()) -> CellPtr {
 }
 
 unsafe fn clone(data: *const ()) -> RawWaker {
-    cell_of(data).retain();
+    let cell = cell_of(data);
+    cell.retain();
+    if cell.header().thread == this_thread() {
+        // Whoever keeps the waker will wake the task: it waits for that.
+        TaskRef::waits_for_a_waker(cell);
+    }
     RawWaker::new(data, &VTABLE)
 }
 

@@ -19,6 +19,7 @@ use crate::timers::Timers;
 
 /// Settings of a loop that is to be made.
 ///
+/// # Examples
 /// ```
 /// use std::time::Duration;
 /// use perloop::{EventLoop, sleep};
@@ -49,40 +50,104 @@ impl Builder {
         }
     }
 
-    /// The loop's name, for errors, events and `WouldDeadlock`'s path. By default it is made from the thread's.
+    /// Sets the loop's name, for errors, events and `WouldDeadlock`'s path. By default it is made from the thread's.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::EventLoop::builder().name("index").build()?;
+    /// assert_eq!(event_loop.name(), "index");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// A clock that starts at zero and moves only when nothing is ready: then straight to the next timer.
+    /// Gives the loop a clock that starts at zero and moves only when nothing is ready: then straight to the next
+    /// timer.
+    ///
+    /// What comes from outside (I/O, other threads) takes no virtual time. With a timer pending the clock does not
+    /// wait for it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{EventLoop, sleep};
+    ///
+    /// let hour = Duration::from_secs(3600);
+    /// let times = EventLoop::builder().virtual_time().run(async {
+    ///     let event_loop = perloop::get_running_loop()?;
+    ///     let before = event_loop.time();
+    ///     sleep(hour).await; // takes no time
+    ///     Ok::<_, perloop::NoRunningLoop>((before, event_loop.time()))
+    /// })?;
+    /// assert_eq!(times, Ok((Duration::ZERO, hour)));
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn virtual_time(mut self) -> Self {
         self.has_virtual_time = true;
         self
     }
 
-    /// How long the loop, and who blocks on its futures, look for news before they sleep.
+    /// Sets how long the loop, and who blocks on its futures, look for news before they sleep. By default it is
+    /// [`Spin::Adaptive`].
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{EventLoop, LoopThread, Spin};
+    ///
+    /// // For a machine whose every core is wanted elsewhere.
+    /// let worker = LoopThread::spawn_with("worker", EventLoop::builder().spin(Spin::Never))?;
+    /// assert_eq!(worker.block_on(async { 42 })?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spin(mut self, spin: Spin) -> Self {
         self.spin = spin;
         self
     }
 
-    /// Waits by `polling::Poller::wait` even where the system has something better.
+    /// Makes the loop wait by `polling::Poller::wait` even where the system has something better, to try what other
+    /// systems do.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{EventLoop, sleep};
+    ///
+    /// EventLoop::builder().portable_wait().run(sleep(Duration::from_millis(1)))?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn portable_wait(mut self) -> Self {
         self.wait = WaitKind::Portable;
         self
     }
 
-    /// Whether [`run`](Self::run) takes Ctrl-C while it runs in the main thread. It does by default.
+    /// Sets whether [`run`](Self::run) takes Ctrl-C while it runs in the main thread. It does by default.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::EventLoop;
+    ///
+    /// // A program that has its own way with signals.
+    /// assert_eq!(EventLoop::builder().ctrl_c(false).run(async { 42 })?, 42);
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn ctrl_c(mut self, takes_it: bool) -> Self {
         self.takes_ctrl_c = takes_it;
         self
     }
 
-    /// Makes the loop, in this thread.
+    /// Makes the loop, in this thread, to which it belongs. It is not set as the thread's current one.
     ///
     /// # Errors
-    /// If the system gives no descriptor to wait on.
+    /// If the system gives no descriptor to wait on, or the thread is ending and its thread-locals are gone.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::EventLoop::builder().build()?;
+    /// assert!(!event_loop.is_running() && !event_loop.is_closed());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn build(self) -> io::Result<EventLoop> {
         let reactor = Reactor::new(self.wait)?;
         let guest_fd: OwnedFd = reactor.as_fd().try_clone_to_owned()?;
@@ -110,10 +175,22 @@ impl Builder {
         Ok(event_loop)
     }
 
-    /// As [`run`](crate::run), with these settings.
+    /// Makes a loop with these settings, runs `main` on it and closes it, as [`run`](crate::run) does.
     ///
     /// # Errors
     /// As `run`.
+    ///
+    /// # Panics
+    /// As `run`.
+    ///
+    /// # Examples
+    /// ```
+    /// let name = perloop::EventLoop::builder().name("main loop").run(async {
+    ///     perloop::get_running_loop().map(|running| running.name().to_owned())
+    /// })?;
+    /// assert_eq!(name.as_deref(), Ok("main loop"));
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     #[track_caller]
     pub fn run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
         let takes_ctrl_c = self.takes_ctrl_c;

@@ -34,12 +34,13 @@ impl Once {
 impl Call for Once {
     fn call(self: Rc<Self>) {
         if let Some(callback) = self.callback.take() {
-            run_callback(callback);
+            callback();
         }
     }
 }
 
-/// Runs foreign code as a callback of the running loop: a panic in it goes to the exception handler.
+/// Runs foreign code as a callback of the running loop: a panic in it, or in what it drops, goes to the exception
+/// handler.
 pub(crate) fn run_callback(callback: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(callback)) {
         let panicked = Panicked::new(payload);
@@ -49,17 +50,48 @@ pub(crate) fn run_callback(callback: impl FnOnce()) {
     }
 }
 
-/// A callback that was queued: asyncio's `Handle`. Dropping it changes nothing.
+/// A callback that was queued: asyncio's `Handle`. Dropping it changes nothing. It belongs to its loop's thread.
+///
+/// # Examples
+/// ```
+/// let event_loop = perloop::new_event_loop()?;
+/// let handle: perloop::Handle = event_loop.call_soon(|| unreachable!("taken back"))?;
+/// handle.cancel();
+/// event_loop.run_once(None)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Handle(Rc<Once>);
 
 impl Handle {
-    /// Takes the callback back, and drops it. If it has run, only [`cancelled`](Self::cancelled) changes.
+    /// Takes the callback back, and drops it, here and now. If it has run, only [`cancelled`](Self::cancelled)
+    /// changes.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::rc::Rc;
+    ///
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let kept = Rc::new(());
+    /// let held = Rc::clone(&kept);
+    /// let handle = event_loop.call_soon(move || drop(held))?;
+    /// handle.cancel();
+    /// assert_eq!(Rc::strong_count(&kept), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel(&self) {
         self.0.cancel();
     }
 
-    /// Was it cancelled?
+    /// Says whether it was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let handle = event_loop.call_soon(|| ())?;
+    /// assert!(!handle.cancelled());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancelled(&self) -> bool {
         self.0.is_cancelled.get()
     }
@@ -71,7 +103,20 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// A callback that waits for its time: asyncio's `TimerHandle`. Dropping it changes nothing.
+/// A callback that waits for its time: asyncio's `TimerHandle`. Dropping it changes nothing. It belongs to its loop's
+/// thread.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// let event_loop = perloop::new_event_loop()?;
+/// let timer: perloop::TimerHandle = event_loop.call_later(Duration::from_secs(3600), || ())?;
+/// assert_eq!(event_loop.next_deadline(), Some(timer.when()));
+/// timer.cancel();
+/// assert_eq!(event_loop.next_deadline(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct TimerHandle {
     once: Rc<Once>,
@@ -81,7 +126,19 @@ pub struct TimerHandle {
 }
 
 impl TimerHandle {
-    /// Takes the callback back, and drops it; the loop does not wake for it.
+    /// Takes the callback back, and drops it, here and now; the loop does not wake for it. If it has run, only
+    /// [`cancelled`](Self::cancelled) changes.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = perloop::EventLoop::builder().virtual_time().build()?;
+    /// let timer = event_loop.call_later(Duration::from_secs(1), || unreachable!("taken back"))?;
+    /// timer.cancel();
+    /// event_loop.run_until_complete(perloop::sleep(Duration::from_secs(2)))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel(&self) {
         if let Some(event_loop) = self.of.upgrade() {
             event_loop.remove_timer(self.key);
@@ -89,12 +146,33 @@ impl TimerHandle {
         self.once.cancel();
     }
 
-    /// Was it cancelled?
+    /// Says whether it was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let timer = event_loop.call_later(Duration::MAX, || ())?;
+    /// timer.cancel();
+    /// assert!(timer.cancelled());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancelled(&self) -> bool {
         self.once.is_cancelled.get()
     }
 
-    /// When it is due, on the loop's clock.
+    /// Returns when it is due, on the loop's clock ([`EventLoop::time`]): asyncio's `TimerHandle.when()`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = perloop::EventLoop::builder().virtual_time().build()?;
+    /// let timer = event_loop.call_later(Duration::from_secs(5), || ())?;
+    /// assert_eq!(timer.when(), Duration::from_secs(5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn when(&self) -> Duration {
         self.when
     }
@@ -116,6 +194,7 @@ impl EventLoop {
     /// # Errors
     /// If the loop is closed.
     ///
+    /// # Examples
     /// ```
     /// let event_loop = perloop::new_event_loop()?;
     /// let stop = event_loop.clone();
@@ -130,10 +209,27 @@ impl EventLoop {
         Ok(Handle(once))
     }
 
-    /// Queues a callback for `delay` from now: asyncio's `call_later`. `Duration::MAX` is never.
+    /// Queues a callback for `delay` from now: asyncio's `call_later`. `Duration::MAX` is never. A panic in it goes
+    /// to the exception handler.
     ///
     /// # Errors
     /// If the loop is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::{cell::Cell, rc::Rc, time::Duration};
+    /// use perloop::{EventLoop, sleep};
+    ///
+    /// let event_loop = EventLoop::builder().virtual_time().build()?;
+    /// let rang = Rc::new(Cell::new(false));
+    /// let bell = Rc::clone(&rang);
+    /// event_loop.call_later(Duration::from_secs(60), move || bell.set(true))?;
+    /// event_loop.run_until_complete(sleep(Duration::from_secs(59)))?;
+    /// assert!(!rang.get());
+    /// event_loop.run_until_complete(sleep(Duration::from_secs(2)))?;
+    /// assert!(rang.get());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn call_later(
         &self,
         delay: Duration,
@@ -143,10 +239,22 @@ impl EventLoop {
     }
 
     /// Queues a callback for a time of the loop's clock: asyncio's `call_at`. A time that is past is due in the next
-    /// turn; of equal times, the first that was queued comes first.
+    /// turn; of equal times, the first that was queued comes first. A panic in it goes to the exception handler.
     ///
     /// # Errors
     /// If the loop is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = perloop::EventLoop::builder().virtual_time().build()?;
+    /// let (noon, stop) = (Duration::from_secs(12 * 3600), event_loop.clone());
+    /// event_loop.call_at(noon, move || stop.stop())?;
+    /// event_loop.run_forever()?;
+    /// assert_eq!(event_loop.time(), noon);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn call_at(
         &self,
         when: Duration,

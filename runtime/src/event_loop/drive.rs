@@ -21,7 +21,7 @@ struct Running<'a> {
 
 impl<'a> Running<'a> {
     fn begin(event_loop: &'a EventLoop) -> Result<Self, LoopError> {
-        if event_loop.0.home.is_inherited() {
+        if event_loop.is_inherited() {
             return Err(LoopError::Forked(Forked));
         }
         event_loop.check_open().map_err(LoopError::Closed)?;
@@ -57,11 +57,25 @@ impl Drop for Running<'_> {
 }
 
 impl EventLoop {
-    /// Turns the loop until [`stop`](Self::stop): asyncio's `run_forever`.
+    /// Turns the loop until [`stop`](Self::stop): asyncio's `run_forever`. Afterwards it may run again.
     ///
     /// # Errors
     /// If the loop is closed, running, or the parent process's; if another loop runs in this thread; if the system
     /// refuses to wait for events.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = perloop::EventLoop::builder().virtual_time().build()?;
+    /// for minutes in 1..=2 {
+    ///     let stop = event_loop.clone();
+    ///     event_loop.call_later(Duration::from_secs(60), move || stop.stop())?;
+    ///     event_loop.run_forever()?;
+    ///     assert_eq!(event_loop.time(), Duration::from_secs(60 * minutes));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run_forever(&self) -> Result<(), LoopError> {
         let _running = Running::begin(self)?;
         self.turn_until_stopped()
@@ -69,6 +83,10 @@ impl EventLoop {
 
     fn turn_until_stopped(&self) -> Result<(), LoopError> {
         loop {
+            // A task may have forked, and the child must not wait in the parent's place.
+            if self.is_inherited() {
+                return Err(LoopError::Forked(Forked));
+            }
             self.turn(None).map_err(LoopError::Io)?;
             if self.0.is_stopping.get() {
                 return Ok(());
@@ -86,6 +104,7 @@ impl EventLoop {
     /// # Panics
     /// With `main`'s payload, if `main` panics. The loop can be used on.
     ///
+    /// # Examples
     /// ```
     /// let event_loop = perloop::new_event_loop()?;
     /// let words = vec!["no", "clone", "needed"];
@@ -134,6 +153,7 @@ impl EventLoop {
     /// # Errors
     /// As [`run_forever`](Self::run_forever).
     ///
+    /// # Examples
     /// ```
     /// use std::{cell::Cell, rc::Rc, time::Duration};
     ///
@@ -152,8 +172,22 @@ impl EventLoop {
         self.turn(max_wait).map_err(LoopError::Io)
     }
 
-    /// When the loop has to be turned again, on its own clock, unless something comes from outside: zero if there is
-    /// something ready, none if there is nothing to wait for. For guests, who poll until then.
+    /// Returns when the loop has to be turned again, on its own clock, unless something comes from outside: zero if
+    /// there is something ready, none if there is nothing to wait for. For guests, who poll until then.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = perloop::EventLoop::builder().virtual_time().build()?;
+    /// assert_eq!(event_loop.next_deadline(), None);
+    /// let task = event_loop.create_task(perloop::sleep(Duration::from_secs(3)))?;
+    /// assert_eq!(event_loop.next_deadline(), Some(Duration::ZERO)); // its first step
+    /// event_loop.run_once(Some(Duration::ZERO))?;
+    /// assert_eq!(event_loop.next_deadline(), Some(Duration::from_secs(3)));
+    /// # drop(task);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn next_deadline(&self) -> Option<Duration> {
         if self.0.home.has_work() {
             return Some(Duration::ZERO);
@@ -163,6 +197,22 @@ impl EventLoop {
 
     /// Lets the current turn finish, and then the loop return: asyncio's `stop`. Before it runs, it makes the next run
     /// last one turn. From another thread use [`LoopHandle::stop`](crate::LoopHandle::stop).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let ran = Rc::new(Cell::new(0));
+    /// for _ in 0..2 {
+    ///     let ran = Rc::clone(&ran);
+    ///     event_loop.call_soon(move || ran.set(ran.get() + 1))?;
+    /// }
+    /// event_loop.stop();
+    /// event_loop.run_forever()?; // one turn, with all that was ready when it began
+    /// assert_eq!(ran.get(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(&self) {
         self.0.is_stopping.set(true);
     }

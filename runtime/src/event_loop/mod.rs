@@ -17,7 +17,7 @@ use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use perloop_bridge::{CallRef, Closing, Home, LoopClosed};
+use perloop_bridge::{CallRef, Closing, Home, LoopClosed, Panicked};
 
 pub use builder::Builder;
 pub(crate) use callbacks::run_callback;
@@ -37,6 +37,7 @@ use crate::timers::Timers;
 ///
 /// Dropping the last clone closes it, and so does the end of its thread.
 ///
+/// # Examples
 /// ```
 /// use std::{cell::RefCell, rc::Rc};
 ///
@@ -91,11 +92,27 @@ pub(crate) struct LoopInner {
 
 impl EventLoop {
     /// Sets up a loop with other than the usual settings.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::EventLoop::builder().name("clockwork").virtual_time().build()?;
+    /// assert_eq!(event_loop.name(), "clockwork");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    /// The loop's name, given by the builder or made up.
+    /// Returns the loop's name, given by the builder or made up from the thread's.
+    ///
+    /// # Examples
+    /// ```
+    /// let thread = std::thread::Builder::new().name("io".to_owned()).spawn(|| {
+    ///     perloop::new_event_loop().map(|event_loop| event_loop.name().to_owned())
+    /// })?;
+    /// assert_eq!(thread.join().expect("it does not panic")?, "loop of thread 'io'");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn name(&self) -> &str {
         self.0.handle.name()
     }
@@ -105,22 +122,64 @@ impl EventLoop {
         self.0.home.id()
     }
 
-    /// A handle for other threads.
+    /// Returns a handle for other threads. It does not keep the loop alive.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let handle = event_loop.handle();
+    /// let submitter = std::thread::spawn(move || {
+    ///     let answer = perloop::run_coroutine_threadsafe(async { 6 * 7 }, &handle).result();
+    ///     handle.stop();
+    ///     answer
+    /// });
+    /// event_loop.run_forever()?;
+    /// assert_eq!(submitter.join().expect("it does not panic")?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle(&self) -> LoopHandle {
         self.0.handle.clone()
     }
 
-    /// Is it being run, further up this thread's stack?
+    /// Says whether it is being run, further up this thread's stack: asyncio's `loop.is_running()`.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// assert!(!event_loop.is_running());
+    /// assert!(event_loop.run_until_complete(async { event_loop.is_running() })?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_running(&self) -> bool {
         self.0.is_running.get()
     }
 
-    /// Was it closed?
+    /// Says whether it was closed, or died by a panic of its own: asyncio's `loop.is_closed()`.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// event_loop.close()?;
+    /// assert!(event_loop.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.0.home.is_closed()
     }
 
-    /// The time of the loop's clock, which began when the loop was made: asyncio's `loop.time()`.
+    /// Returns the time since the loop was made, by the loop's own clock: asyncio's `loop.time()`. It never goes
+    /// backwards.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = perloop::EventLoop::builder().virtual_time().build()?;
+    /// assert_eq!(event_loop.time(), Duration::ZERO);
+    /// event_loop.run_until_complete(perloop::sleep(Duration::from_millis(1500)))?;
+    /// assert_eq!(event_loop.time().as_secs_f64(), 1.5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn time(&self) -> Duration {
         self.0.clock.time()
     }
@@ -130,6 +189,14 @@ impl EventLoop {
     ///
     /// # Errors
     /// If the loop is closed. The future is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let task = event_loop.create_task(async { 6 * 7 })?; // also before the loop runs
+    /// assert_eq!(event_loop.run_until_complete(task)?, Ok(42));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     #[doc(alias = "spawn")]
     pub fn create_task<F>(&self, future: F) -> Result<Task<F::Output>, LoopClosed>
@@ -140,10 +207,18 @@ impl EventLoop {
         Ok(self.spawn(Seed::new(None, Location::caller()), future))
     }
 
-    /// As [`create_task`](Self::create_task), with a name.
+    /// As [`create_task`](Self::create_task), with a name: asyncio's `loop.create_task(coroutine, name=...)`.
     ///
     /// # Errors
     /// As `create_task`.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let task = event_loop.create_named_task("answer", async { 42 })?;
+    /// assert_eq!(task.name(), "answer");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn create_named_task<F>(
         &self,
@@ -167,13 +242,46 @@ impl EventLoop {
         number
     }
 
-    /// Every task of the loop that has not ended, begun or not, in the order of creation.
+    /// Returns every task of the loop that has not ended, begun or not, in the order of creation: asyncio's
+    /// `all_tasks(loop)`.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let first = event_loop.create_task(async {})?;
+    /// event_loop.create_task(std::future::pending::<()>())?; // detached
+    /// assert_eq!(event_loop.all_tasks().len(), 2);
+    /// event_loop.run_until_complete(first)??;
+    /// assert_eq!(event_loop.all_tasks().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn all_tasks(&self) -> Vec<AnyTask> {
         self.0.home.tasks().into_iter().map(AnyTask::new).collect()
     }
 
     /// Sets what is told of errors that nobody else hears of, or puts the default back, which is an error event for
     /// `tracing`. The handler runs on the loop's thread and may use the loop: asyncio's `set_exception_handler`.
+    ///
+    /// A panic in the handler is an error event for `tracing`, and harms nothing else.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::{cell::RefCell, rc::Rc};
+    /// use perloop::{EventLoop, ExceptionContext};
+    ///
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let messages = Rc::new(RefCell::new(Vec::new()));
+    /// let log = Rc::clone(&messages);
+    /// event_loop.set_exception_handler(Some(move |_: &EventLoop, context: &ExceptionContext| {
+    ///     log.borrow_mut().push(context.message.clone());
+    /// }));
+    /// event_loop.call_soon(|| panic!("out of paper"))?;
+    /// event_loop.run_once(None)?;
+    /// assert_eq!(*messages.borrow(), ["out of paper"]);
+    ///
+    /// event_loop.set_exception_handler(None::<fn(&EventLoop, &ExceptionContext)>);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_exception_handler(&self, handler: Option<impl Fn(&Self, &ExceptionContext) + 'static>) {
         let handler = handler.map(|handler| Rc::new(handler) as ExceptionHandler);
         // The old one is dropped outside of the borrow.
@@ -186,13 +294,14 @@ impl EventLoop {
             tracing::error!(target: "perloop", event_loop = self.name(), "{context}");
             return;
         };
-        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(self, context)));
-        if told.is_err() {
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || handler(self, context)));
+        // What it threw may panic when it is dropped; a `Panicked` does not.
+        if told.map_err(Panicked::new).is_err() {
             tracing::error!(target: "perloop", event_loop = self.name(), "the exception handler panicked on: {context}");
         }
     }
 
-    pub(crate) fn report_callback(&self, panicked: perloop_bridge::Panicked) {
+    pub(crate) fn report_callback(&self, panicked: Panicked) {
         self.call_exception_handler(&ExceptionContext {
             kind: ExceptionKind::Callback,
             message: panicked.message().to_owned(),
@@ -207,6 +316,17 @@ impl EventLoop {
     ///
     /// # Errors
     /// If it is running.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let task = event_loop.create_task(std::future::pending::<()>())?;
+    /// event_loop.close()?;
+    /// assert!(!task.done()); // dropped, and never done
+    /// assert!(event_loop.create_task(async {}).is_err());
+    /// assert!(event_loop.handle().call_soon_threadsafe(|| ()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) -> Result<(), CloseRunning> {
         if self.is_running() {
             return Err(CloseRunning);
@@ -218,6 +338,11 @@ impl EventLoop {
     /// The thread ends, or a panic of the loop's own ended it.
     pub(crate) fn die(&self) {
         self.0.close(Closing::Died);
+    }
+
+    /// Does it belong to the process that this one was forked from?
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.0.home.is_inherited()
     }
 
     pub(crate) fn check_open(&self) -> Result<(), LoopClosed> {
@@ -250,11 +375,13 @@ impl LoopInner {
         let timers = self.timers.borrow_mut().take_all();
         let reactor = self.reactor.borrow_mut().take();
         let handler = self.exception_handler.borrow_mut().take();
-        drop((timers, handler));
+        timers.into_iter().for_each(|timer| run_callback(|| drop(timer)));
+        run_callback(|| drop(handler));
         match reactor {
             // The system shares it with the parent process: hands off.
             Some(reactor) if self.home.is_inherited() => reactor.abandon_in_child(),
-            other => drop(other),
+            Some(reactor) => reactor.close().for_each(|callback| run_callback(|| drop(callback))),
+            None => {}
         }
     }
 }

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use perloop_bridge::{Call, CallRef};
 
 use crate::event_loop::EventLoop;
-use crate::event_loop::callbacks::run_callback;
 use crate::reactor::Reactor;
 
 /// A callback that runs each time that its descriptor is ready.
@@ -18,7 +17,7 @@ impl<F: FnMut()> Call for Repeated<F> {
     fn call(self: Rc<Self>) {
         // Borrowed already only if the callback turns its own loop, which is refused; then there is nothing to do.
         if let Ok(mut callback) = self.0.try_borrow_mut() {
-            run_callback(&mut *callback);
+            callback();
         }
     }
 }
@@ -31,6 +30,7 @@ impl EventLoop {
     /// # Errors
     /// If the loop is closed, or the system can't watch the descriptor (a plain file, for instance).
     ///
+    /// # Examples
     /// ```
     /// use std::io::{Read, Write};
     /// use std::os::unix::net::UnixStream;
@@ -52,7 +52,19 @@ impl EventLoop {
         self.with_reactor(|reactor| reactor.set_reader(source.as_fd(), repeated(callback))).map(drop)
     }
 
-    /// Stops watching for reading. False if nobody did: asyncio's `remove_reader`.
+    /// Stops watching for reading, and drops the callback. False if nobody did: asyncio's `remove_reader`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (here, _there) = UnixStream::pair()?;
+    /// let event_loop = perloop::new_event_loop()?;
+    /// event_loop.add_reader(&here, || unreachable!("nothing is written"))?;
+    /// assert!(event_loop.remove_reader(&here));
+    /// assert!(!event_loop.remove_reader(&here));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_reader(&self, source: impl AsFd) -> bool {
         self.with_reactor(|reactor| Ok(reactor.remove_reader(source.as_fd()))).is_ok_and(|old| old.is_some())
     }
@@ -61,17 +73,51 @@ impl EventLoop {
     ///
     /// # Errors
     /// As `add_reader`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (here, mut there) = UnixStream::pair()?;
+    /// let event_loop = perloop::new_event_loop()?;
+    /// event_loop.add_writer(&here, {
+    ///     let (event_loop, mut here) = (event_loop.clone(), here.try_clone()?);
+    ///     move || {
+    ///         here.write_all(b"!").expect("it is writable");
+    ///         event_loop.stop();
+    ///     }
+    /// })?;
+    /// event_loop.run_forever()?;
+    /// event_loop.remove_writer(&here);
+    /// there.read_exact(&mut [0])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn add_writer(&self, source: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
         self.with_reactor(|reactor| reactor.set_writer(source.as_fd(), repeated(callback))).map(drop)
     }
 
-    /// Stops watching for writing. False if nobody did: asyncio's `remove_writer`.
+    /// Stops watching for writing, and drops the callback. False if nobody did: asyncio's `remove_writer`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (here, _there) = UnixStream::pair()?;
+    /// let event_loop = perloop::new_event_loop()?;
+    /// assert!(!event_loop.remove_writer(&here));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_writer(&self, source: impl AsFd) -> bool {
         self.with_reactor(|reactor| Ok(reactor.remove_writer(source.as_fd()))).is_ok_and(|old| old.is_some())
     }
 
     /// What `change` gives (a replaced callback) is dropped by the caller, outside of the borrow.
     fn with_reactor<R>(&self, change: impl FnOnce(&mut Reactor<CallRef>) -> io::Result<R>) -> io::Result<R> {
+        // The system would change what the parent process watches.
+        if self.is_inherited() {
+            return Err(io::Error::other(perloop_bridge::Forked));
+        }
         match self.0.reactor.borrow_mut().as_mut() {
             Some(reactor) => change(reactor),
             None => Err(io::Error::other(perloop_bridge::LoopClosed::new(self.name()))),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use perloop_bridge::{CallRef, FutureError, Ready};
 
-use crate::event_loop::{EventLoop, Timer};
+use crate::event_loop::{EventLoop, Timer, run_callback};
 use crate::exception::{ExceptionContext, ExceptionKind};
 use crate::task::step;
 
@@ -41,7 +41,7 @@ impl EventLoop {
             Ready::Step(task) => step::run(self, &task),
             Ready::Adopt(task) => step::adopt(self, &task),
             Ready::Publish(task) => task.publish(),
-            Ready::Call(call) => call.0.call(),
+            Ready::Call(call) => run_callback(|| call.0.call()),
             Ready::Handed(call) => {
                 if let Err(FutureError::Panicked(panicked)) = self.0.home.run_handed(call) {
                     self.report_callback(panicked);
@@ -192,6 +192,8 @@ mod tests {
             if let Some(reactor) = event_loop.0.reactor.borrow_mut().as_mut() {
                 reactor.fail_next_wait();
             }
+            event_loop.run_once(Some(std::time::Duration::ZERO)).expect("it goes on");
+            assert_eq!(*reports.borrow(), [ExceptionKind::Reactor]);
             let handle = event_loop.handle();
             let submitter = std::thread::spawn(move || {
                 let first = run_coroutine_threadsafe(async { 1 }, &handle).result();
@@ -204,7 +206,6 @@ mod tests {
             event_loop.run_forever().expect("it goes on");
             event_loop.close().expect("it does not run");
             assert_eq!(submitter.join().expect("no panic").0, Ok(1));
-            assert_eq!(*reports.borrow(), [ExceptionKind::Reactor]);
         }
     }
 }

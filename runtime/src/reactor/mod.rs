@@ -167,6 +167,11 @@ impl<C: Clone> Reactor<C> {
         Ok(())
     }
 
+    /// Ends it, and gives the callbacks that were left.
+    pub(crate) fn close(self) -> impl Iterator<Item = C> {
+        self.sources.slots.into_iter().flat_map(|slot| [slot.reader, slot.writer]).flatten()
+    }
+
     /// Leaks a reactor that a forked child has inherited, callbacks included. The poller is shared with the parent,
     /// and dropping it would take the parent's own descriptors out of it.
     pub(crate) fn abandon_in_child(self) {

@@ -69,6 +69,15 @@ impl Watchers {
     }
 }
 
+impl Drop for Watchers {
+    /// The loop was closed before the task ended. Each of them is foreign code, and may panic.
+    fn drop(&mut self) {
+        for watch in self.first.take().into_iter().chain(self.others.take()) {
+            run_callback(|| drop(watch));
+        }
+    }
+}
+
 impl fmt::Debug for Watchers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Watchers({} ever)", self.places.get())
@@ -84,7 +93,7 @@ struct DoneCallback<F> {
 impl<F: FnOnce(&AnyTask)> Call for DoneCallback<F> {
     fn call(self: Rc<Self>) {
         if let Some(callback) = self.callback.take() {
-            run_callback(|| callback(&self.task));
+            callback(&self.task);
         }
     }
 }
@@ -93,8 +102,8 @@ pub(super) fn add_callback(task: &AnyTask, callback: impl FnOnce(&AnyTask) + 'st
     let call = CallRef(Rc::new(DoneCallback { task: task.clone(), callback: RefCell::new(Some(callback)) }));
     if !task.done() {
         task.record().waits().watchers.add(Watch::Callback(call));
-    } else if let Ok(running) = current::get_running_loop() {
-        running.0.home.push(Ready::Call(call));
+    } else if let Some(own) = current::find_owned(task.record().loop_id()).filter(|own| !own.is_closed()) {
+        own.0.home.push(Ready::Call(call));
     }
 }
 

@@ -26,6 +26,7 @@ use crate::errors::{NoRunningLoop, TaskError, WrongLoop};
 /// # Panics
 /// Outside of a running loop; [`EventLoop::create_task`](crate::EventLoop::create_task) needs none.
 ///
+/// # Examples
 /// ```
 /// let sum = perloop::run(async {
 ///     let tasks: Vec<_> = (1..=3).map(|n| perloop::create_task(async move { n * n })).collect();
@@ -53,6 +54,18 @@ pub fn create_task<F: Future + 'static>(future: F) -> Task<F::Output> {
 ///
 /// # Errors
 /// Outside of a running loop.
+///
+/// # Examples
+/// ```
+/// use perloop::{create_task, current_task};
+///
+/// perloop::run(async {
+///     let task = create_task(async { current_task().ok().flatten() });
+///     let any = (*task).clone();
+///     assert_eq!(task.await, Ok(Some(any)));
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
 pub fn current_task() -> Result<Option<AnyTask>, NoRunningLoop> {
     get_running_loop().map(|_| step::current().map(AnyTask::new))
 }
@@ -61,12 +74,38 @@ pub fn current_task() -> Result<Option<AnyTask>, NoRunningLoop> {
 ///
 /// # Errors
 /// Outside of a running loop.
+///
+/// # Examples
+/// ```
+/// use perloop::{all_tasks, create_task};
+///
+/// let names = perloop::run(async {
+///     create_task(std::future::pending::<()>()); // detached
+///     all_tasks().map(|tasks| tasks.iter().map(|task| task.name()).collect::<Vec<_>>())
+/// })??;
+/// assert_eq!(names, ["Task-1", "Task-2"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn all_tasks() -> Result<Vec<AnyTask>, NoRunningLoop> {
     get_running_loop().map(|running| running.all_tasks())
 }
 
 /// A task, whatever its value: what [`current_task`] and [`all_tasks`] give, and what [`Task`] derefs to. Clones are
 /// the same task. It belongs to its loop's thread.
+///
+/// # Examples
+/// ```
+/// use perloop::{AnyTask, create_task};
+///
+/// perloop::run(async {
+///     let number = create_task(async { 42 });
+///     let words = create_task(async { "forty-two" });
+///     let both: [AnyTask; 2] = [(*number).clone(), (*words).clone()];
+///     both.iter().for_each(|task| assert!(task.cancel()));
+///     assert!(number.await.is_err() && words.await.is_err());
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct AnyTask(TaskRef);
 
@@ -88,39 +127,126 @@ impl AnyTask {
     /// of [`catch_cancelled`](crate::catch_cancelled). If it awaits another task, the request goes to that one.
     ///
     /// False: the task is done, and nothing changes.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{create_task, sleep};
+    ///
+    /// perloop::run(async {
+    ///     let mut task = create_task(sleep(Duration::from_secs(3600)));
+    ///     assert!(task.cancel());
+    ///     assert!(!task.done()); // it is a request: await its end
+    ///     assert!((&mut task).await.is_err());
+    ///     assert!(task.cancelled() && !task.cancel());
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     #[doc(alias = "abort")]
     pub fn cancel(&self) -> bool {
         step::cancel(&self.0, None)
     }
 
-    /// As [`cancel`](Self::cancel), with a message that travels along.
+    /// As [`cancel`](Self::cancel), with a message that travels along: asyncio's `task.cancel(msg)`.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{TaskError, create_task};
+    ///
+    /// perloop::run(async {
+    ///     let task = create_task(std::future::pending::<()>());
+    ///     task.cancel_with("out of time");
+    ///     let Err(TaskError::Cancelled(cancelled)) = task.await else { unreachable!() };
+    ///     assert_eq!(cancelled.message(), Some("out of time"));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn cancel_with(&self, message: impl Into<String>) -> bool {
         let message: String = message.into();
         step::cancel(&self.0, Some(message.into()))
     }
 
-    /// How many requests to cancel it were made and not taken back: asyncio's `task.cancelling()`.
+    /// Returns how many requests to cancel it were made and not taken back: asyncio's `task.cancelling()`.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let task = perloop::create_task(std::future::pending::<()>());
+    ///     assert_eq!(task.cancelling(), 0);
+    ///     task.cancel();
+    ///     task.cancel();
+    ///     assert_eq!(task.cancelling(), 2);
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn cancelling(&self) -> usize {
         self.record().rare_if_any().map_or(0, |rare| rare.cancel.requests())
     }
 
-    /// Takes one request back, and gives how many are left: asyncio's `task.uncancel()`. Taking the last one back
-    /// withdraws it if it waits for the task's next suspension.
+    /// Takes one request back, and returns how many are left: asyncio's `task.uncancel()`. Taking the last one back
+    /// withdraws it if it waits for the task's next suspension. With none to take back it is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let task = perloop::create_task(async { 42 });
+    ///     task.cancel();
+    ///     assert_eq!(task.uncancel(), 0); // in time
+    ///     assert_eq!(task.await, Ok(42));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn uncancel(&self) -> usize {
         self.record().rare_if_any().map_or(0, |rare| rare.cancel.take_back())
     }
 
-    /// Has it ended?
+    /// Says whether it has ended: with a value, by a panic, or cancelled. One whose loop was closed before it ended
+    /// is never done.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let mut task = perloop::create_task(async { 42 });
+    ///     assert!(!task.done());
+    ///     assert_eq!((&mut task).await, Ok(42));
+    ///     assert!(task.done());
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn done(&self) -> bool {
         self.0.has_ended() && !self.0.has_no_outcome()
     }
 
-    /// Has it ended cancelled?
+    /// Says whether it has ended cancelled: asyncio's `task.cancelled()`.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let mut task = perloop::create_task(std::future::pending::<()>());
+    ///     task.cancel();
+    ///     assert!(!task.cancelled()); // not yet
+    ///     assert!((&mut task).await.is_err());
+    ///     assert!(task.cancelled());
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn cancelled(&self) -> bool {
         self.done() && self.cancelled_error().is_some()
     }
 
-    /// The panic that it ended with, if any. Counts as having asked for the outcome.
+    /// Returns the panic that it ended with, if any; it counts as having asked for the outcome: asyncio's
+    /// `task.exception()`. None as well if it is not done or was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let mut task = perloop::create_task(async { panic!("out of paper") });
+    ///     assert!(task.exception().is_none());
+    ///     assert!((&mut task).await.is_err_and(|error: perloop::TaskError| !error.is_cancelled()));
+    ///     assert_eq!(task.exception().as_ref().map(|panicked| panicked.message()), Some("out of paper"));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn exception(&self) -> Option<Panicked> {
         self.record().rare_if_any()?.failure.retrieve()
     }
@@ -129,17 +255,47 @@ impl AnyTask {
         self.record().rare_if_any()?.cancel.ended_by()
     }
 
-    /// Its name: given, or made up.
+    /// Returns its name: given, or made up from its number on its loop. asyncio's `task.get_name()`.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let task = perloop::create_task(async {});
+    ///     assert_eq!(task.name(), "Task-2"); // the main task is the first
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn name(&self) -> String {
         self.record().name()
     }
 
-    /// Gives it another name.
+    /// Gives it another name: asyncio's `task.set_name()`. Names need not differ.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let task = perloop::create_task(async {});
+    ///     task.set_name("printer");
+    ///     assert_eq!(task.name(), "printer");
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn set_name(&self, name: impl Into<String>) {
         self.record().set_name(name.into());
     }
 
-    /// Where it was created.
+    /// Returns where in the program it was created: the call of `create_task`, `run_coroutine_threadsafe` or their
+    /// kin.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let task = perloop::create_task(async {});
+    ///     let line = line!() - 1;
+    ///     assert_eq!((task.created_at().file(), task.created_at().line()), (file!(), line));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn created_at(&self) -> &'static Location<'static> {
         self.record().created_at()
     }
@@ -147,6 +303,26 @@ impl AnyTask {
     /// Has `callback` called when the task ends, in a turn of its own after the task's last step; callbacks and
     /// awaiting tasks come in the order in which they were added. Of a task that is done it is queued at once:
     /// asyncio's `add_done_callback`. A panic in it goes to the exception handler.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::{cell::Cell, rc::Rc};
+    /// use perloop::{create_task, yield_now};
+    ///
+    /// perloop::run(async {
+    ///     let heard = Rc::new(Cell::new(false));
+    ///     let task = create_task(async {});
+    ///     task.add_done_callback({
+    ///         let heard = Rc::clone(&heard);
+    ///         move |task| heard.set(task.done())
+    ///     });
+    ///     yield_now().await; // the task's step
+    ///     assert!(!heard.get());
+    ///     yield_now().await; // the callback's turn
+    ///     assert!(heard.get());
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn add_done_callback(&self, callback: impl FnOnce(&Self) + 'static) {
         done::add_callback(self, callback);
     }
@@ -165,10 +341,25 @@ impl fmt::Debug for AnyTask {
 /// A task and the right to its value: asyncio's `Task`. Await it, or ask it; what is common to all tasks is said at
 /// [`AnyTask`].
 ///
+/// It belongs to its loop's thread, as the task does: awaited on another loop it gives [`TaskError::WrongLoop`].
 /// Dropping it detaches the task, which goes on; if it panics then, the loop's exception handler hears of it.
 ///
 /// Cancel safety: giving up an await leaves the task as it is. But if the *awaiting task* is cancelled, the request
 /// goes on to this task, as in asyncio.
+///
+/// # Examples
+/// ```
+/// use perloop::{Task, create_task};
+///
+/// perloop::run(async {
+///     let task: Task<i32> = create_task(async { 6 * 7 });
+///     assert_eq!(task.await, Ok(42));
+///
+///     let failing: Task<Result<i32, std::num::ParseIntError>> = create_task(async { "x".parse() });
+///     assert!(matches!(failing.await, Ok(Err(_)))); // an exception is an `Err`
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
 pub struct Task<T> {
     home: HomeTask<T>,
     any: AnyTask,
@@ -185,10 +376,25 @@ impl<T> Task<T> {
         Self { home, any, waiting: None, value: PhantomData }
     }
 
-    /// The outcome, if the task is done: asyncio's `task.result()`. The value is given once.
+    /// Gives the outcome, if the task is done, and does not wait: asyncio's `task.result()`. The value is given once,
+    /// here or by awaiting the task.
     ///
     /// # Errors
     /// What it ended with, if not with a value; `NotDone`; `Taken`.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{TaskError, create_task, yield_now};
+    ///
+    /// perloop::run(async {
+    ///     let task = create_task(async { 42 });
+    ///     assert_eq!(task.result(), Err(TaskError::NotDone));
+    ///     yield_now().await;
+    ///     assert_eq!(task.result(), Ok(42));
+    ///     assert_eq!(task.result(), Err(TaskError::Taken));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
     pub fn result(&self) -> Result<T, TaskError> {
         if !self.done() {
             return Err(TaskError::NotDone);

@@ -1,9 +1,11 @@
 //! A task's steps: what is done around each poll of its future, and how a request to cancel it is delivered.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::thread::AccessError;
 
-use perloop_bridge::{FutureError, Ready, Stepped, TaskRef, drop_cancelled};
+use perloop_bridge::{FutureError, Panicked, Ready, Stepped, TaskRef, drop_cancelled};
 
 use crate::cancel::Cancelled;
 use crate::event_loop::EventLoop;
@@ -16,6 +18,11 @@ thread_local! {
 /// The task whose step runs.
 pub(crate) fn current() -> Option<TaskRef> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Sees to it that it is dropped, when the thread ends, later than what is touched after it.
+pub(crate) fn touch() -> Result<(), AccessError> {
+    CURRENT.try_with(|_| ())
 }
 
 /// Makes a task the current one, as long as this lives.
@@ -31,6 +38,13 @@ impl Drop for Current {
     fn drop(&mut self) {
         let before = self.0.take();
         drop(CURRENT.with(|current| current.replace(before)));
+    }
+}
+
+/// The current task waits for something else than a task.
+pub(crate) fn note_wait() {
+    if let Some(task) = current() {
+        task.note_wait_elsewhere();
     }
 }
 
@@ -60,11 +74,15 @@ pub(crate) fn run(event_loop: &EventLoop, task: &TaskRef) {
     let _current = Current::enter(task);
     let has_begun = record.has_begun.replace(true);
     if let Some(rare) = record.rare_if_any()
+        && let came_late = rare.cancel.is_waiting()
         && let Some(request) = rare.cancel.deliver()
-        && (!has_begun || !rare.scopes.ask(&request))
     {
-        end_cancelled(event_loop, task, request);
-        return;
+        let awaited_end = if came_late { awaited_end(record) } else { None };
+        let cancelled = awaited_end.unwrap_or(request);
+        if !has_begun || !rare.scopes.ask(&cancelled) {
+            end_cancelled(event_loop, task, cancelled);
+            return;
+        }
     }
     match task.poll() {
         Stepped::Ended { publish } => ended(event_loop, task, publish),
@@ -82,8 +100,11 @@ fn suspended(event_loop: &EventLoop, task: &TaskRef, rare: &Rare) {
         end_cancelled(event_loop, task, cancelled);
     } else if !task.is_queued() && rare.cancel.is_waiting() {
         // What it waits for is asked instead, or the wait is given up.
-        if ask_awaited(task.record(), rare.cancel.message()) {
+        let awaited = awaited_instead(task);
+        if !awaited.is_empty() {
+            let message = rare.cancel.message();
             rare.cancel.withdraw();
+            cancel_all(awaited, message.as_ref());
         } else {
             rare.cancel.give_up_wait();
             task.wake();
@@ -97,7 +118,11 @@ fn end_cancelled(event_loop: &EventLoop, task: &TaskRef, by: Cancelled) {
     let Stepped::Ended { publish } = drop_cancelled(|| task.end_with(FutureError::Cancelled)) else {
         unreachable!("a task that was ended has ended")
     };
-    record.rare().cancel.set_ended_by(by);
+    match task.error() {
+        // A destructor panicked, and an error out of the clean-up replaces the cancellation.
+        Some(FutureError::Panicked(panicked)) => note_failure(event_loop, task, publish, panicked),
+        _ => record.rare().cancel.set_ended_by(by),
+    }
     finish(event_loop, task, publish);
 }
 
@@ -105,18 +130,7 @@ fn end_cancelled(event_loop: &EventLoop, task: &TaskRef, by: Cancelled) {
 fn ended(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
     let record: &TaskRecord = task.record();
     match task.error() {
-        Some(FutureError::Panicked(panicked)) => {
-            if publish && !task.is_detached() {
-                record.rare().failure.set_published(panicked);
-            } else {
-                record.rare().failure.set(
-                    panicked,
-                    event_loop.downgrade(),
-                    &record.name(),
-                    record.created_at(),
-                );
-            }
-        }
+        Some(FutureError::Panicked(panicked)) => note_failure(event_loop, task, publish, panicked),
         _ => {
             // A request that it did not meet: the value is lost.
             let unmet = record.rare_if_any().filter(|rare| rare.cancel.is_waiting());
@@ -127,6 +141,17 @@ fn ended(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
         }
     }
     finish(event_loop, task, publish);
+}
+
+/// A panic is told by the cross-thread future, if anybody holds it; else by the exception handler, if nobody asks.
+fn note_failure(event_loop: &EventLoop, task: &TaskRef, publish: bool, panicked: Panicked) {
+    let record: &TaskRecord = task.record();
+    let failure = &record.rare().failure;
+    if publish && !task.is_detached() {
+        failure.set_published(panicked);
+    } else {
+        failure.set(panicked, event_loop.downgrade(), &record.name(), record.created_at());
+    }
 }
 
 /// Queues all who wait for the end, the cross-thread future first, as it was there first.
@@ -142,27 +167,54 @@ fn finish(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
 
 /// Asks a task to stop. False if it is done.
 pub(crate) fn cancel(task: &TaskRef, message: Option<Arc<str>>) -> bool {
-    let record: &TaskRecord = task.record();
     if task.has_ended() {
+        let record: &TaskRecord = task.record();
         if let Some(rare) = record.rare_if_any() {
             rare.failure.set_retrieved();
         }
         return false;
     }
-    let requests = &record.rare().cancel;
-    requests.count();
-    let is_suspended = !task.is_running() && !task.is_queued();
-    if !is_suspended {
-        requests.wait_for_suspension(message);
-    } else if !ask_awaited(record, message.clone()) {
-        requests.interrupt_wait(message);
-        task.wake();
-    }
+    cancel_all(vec![task.clone()], message.as_ref());
     true
 }
 
-/// Passes a request on to the tasks that this one awaits. False if there is none that takes it.
-fn ask_awaited(record: &TaskRecord, message: Option<Arc<str>>) -> bool {
+/// Asks tasks to stop that have not ended. A chain of tasks that await each other may be long, so this is a loop. It
+/// may be a circle, too: then the one that closes it is interrupted, or none would ever end.
+fn cancel_all(mut tasks: Vec<TaskRef>, message: Option<&Arc<str>>) {
+    let mut asked = HashSet::new();
+    while let Some(task) = tasks.pop() {
+        let record: &TaskRecord = task.record();
+        if !asked.insert(record.key()) {
+            continue;
+        }
+        let requests = &record.rare().cancel;
+        requests.count();
+        if task.is_running() || task.is_queued() {
+            requests.wait_for_suspension(message.cloned());
+            continue;
+        }
+        let mut awaited = awaited_instead(&task);
+        awaited.retain(|task| !asked.contains(&task.record::<TaskRecord>().key()));
+        if awaited.is_empty() {
+            requests.interrupt_wait(message.cloned());
+            task.wake();
+        }
+        tasks.extend(awaited.into_iter().rev());
+    }
+}
+
+/// The tasks to which a request to this one is passed on: those that it awaits, if it waits for nothing else.
+fn awaited_instead(task: &TaskRef) -> Vec<TaskRef> {
+    if task.waits_elsewhere() {
+        return Vec::new();
+    }
+    let record: &TaskRecord = task.record();
     let awaited = record.waits_if_any().map_or_else(Vec::new, |waits| waits.awaits.get());
-    awaited.iter().map(|task| cancel(task, message.clone())).fold(false, |any, taken| any | taken)
+    awaited.into_iter().filter(|task| !task.has_ended()).collect()
+}
+
+/// How a task that this one awaits ended cancelled. If that came first, its message comes, and not a later request's.
+fn awaited_end(record: &TaskRecord) -> Option<Cancelled> {
+    let awaited = record.waits_if_any()?.awaits.get();
+    awaited.iter().find_map(|task| task.record::<TaskRecord>().rare_if_any()?.cancel.ended_by())
 }
