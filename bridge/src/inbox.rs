@@ -55,7 +55,9 @@ impl Inbox {
     /// Any thread: puts a node in. `keep` is called only if the loop sleeps, and gives what ringing it needs; it is
     /// called before the node is seen, since afterwards the loop may run it, close, and be gone.
     pub(crate) fn push<Keep>(&self, node: CellPtr, keep: impl Fn() -> Keep) -> Pushed<Keep> {
-        // ORDERING: Acquire; if this is CLOSED, what the closing loop wrote before (why) is to be read.
+        // ORDERING: Acquire; if this is CLOSED, it pairs with the Release of `close`: who is refused sees what the closing
+        // loop did before. Above all that it has counted a reference for a node on its way, before that one is given
+        // back: two read-modify-writes of one count, whose order no model can turn round.
         let mut head = self.0.load(Ordering::Acquire);
         loop {
             if head == CLOSED {

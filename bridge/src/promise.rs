@@ -120,6 +120,23 @@ impl<T: Send + 'static> Promise<T> {
         self.set(Err(FutureError::Panicked(panicked)))
     }
 
+    /// Says whether the future was cancelled, so that the work need not be done. Unlike
+    /// [`set_running_or_notify_cancel`](Self::set_running_or_notify_cancel) it changes nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use perloop::Promise;
+    ///
+    /// let (promise, future) = Promise::<u8>::new();
+    /// assert!(!promise.cancelled());
+    /// future.cancel();
+    /// assert!(promise.cancelled());
+    /// ```
+    pub fn cancelled(&self) -> bool {
+        self.cell.header().state.load().is_cancelled()
+    }
+
     fn set(&mut self, output: Result<T, FutureError>) -> Result<(), InvalidState> {
         if self.is_set || self.cell.header().state.load().is_cancelled() {
             return Err(InvalidState);

@@ -196,6 +196,8 @@ pub enum LoopError {
     Cancelled(Cancelled),
     /// It belongs to the parent process.
     Forked(Forked),
+    /// The task belongs to another loop.
+    WrongLoop(WrongLoop),
     /// The system refused what the loop waits with.
     Io(io::Error),
 }
@@ -216,6 +218,7 @@ impl fmt::Display for LoopError {
             Self::StoppedBeforeDone(error) => error.fmt(f),
             Self::Cancelled(error) => error.fmt(f),
             Self::Forked(error) => error.fmt(f),
+            Self::WrongLoop(error) => error.fmt(f),
             Self::Io(error) => write!(f, "the event loop could not wait for events: {error}"),
         }
     }
@@ -228,6 +231,7 @@ impl Error for LoopError {
             Self::StoppedBeforeDone(error) => Some(error),
             Self::Cancelled(error) => Some(error),
             Self::Forked(error) => Some(error),
+            Self::WrongLoop(error) => Some(error),
             Self::Io(error) => Some(error),
             Self::AlreadyRunning(_) | Self::AnotherLoopRunning(_) => None,
         }

@@ -87,11 +87,14 @@ impl LoopThread {
             drop(sender);
             live(&event_loop);
         })?;
-        match receiver.recv() {
-            Ok(Ok(handle)) => Ok(Self { handle, thread: Some(thread), process: std::process::id() }),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(io::Error::other("the loop's thread ended before its loop was made")),
-        }
+        let failed = match receiver.recv() {
+            Ok(Ok(handle)) => return Ok(Self { handle, thread: Some(thread), process: std::process::id() }),
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::other("the loop's thread ended before its loop was made"),
+        };
+        // A panic that ended it was reported by the panic hook.
+        drop(thread.join());
+        Err(failed)
     }
 
     /// A handle of the loop, to keep.

@@ -63,7 +63,7 @@ pub(crate) fn run_on<F: Future>(
     drop(set_event_loop(None));
     match outcome {
         Err(payload) => resume_unwind(payload),
-        Ok(Ok(value)) => torn_down.map(|()| value).map_err(RunError::from),
+        Ok(Ok(value)) => torn_down.map(|()| value).map_err(run_error),
         Ok(Err(error)) => Err(error),
     }
 }
@@ -90,20 +90,19 @@ fn run_main<F: Future>(
         {
             RunError::Interrupted(Interrupted)
         }
-        (error, ..) => error.into(),
+        (error, ..) => run_error(error),
     })
 }
 
-impl From<LoopError> for RunError {
-    fn from(error: LoopError) -> Self {
-        match error {
-            LoopError::Cancelled(cancelled) => Self::Cancelled(cancelled),
-            LoopError::StoppedBeforeDone(stopped) => Self::Stopped(stopped),
-            LoopError::Io(error) => Self::Io(error),
-            LoopError::AlreadyRunning(name) | LoopError::AnotherLoopRunning(name) => Self::Nested(name),
-            LoopError::Closed(error) => Self::Io(std::io::Error::other(error)),
-            LoopError::Forked(error) => Self::Forked(error),
-        }
+/// Why `run` gives no value, from why its loop did not.
+fn run_error(error: LoopError) -> RunError {
+    match error {
+        LoopError::Cancelled(cancelled) => RunError::Cancelled(cancelled),
+        LoopError::StoppedBeforeDone(stopped) => RunError::Stopped(stopped),
+        LoopError::Io(error) => RunError::Io(error),
+        LoopError::AlreadyRunning(name) | LoopError::AnotherLoopRunning(name) => RunError::Nested(name),
+        LoopError::Forked(error) => RunError::Forked(error),
+        LoopError::Closed(_) | LoopError::WrongLoop(_) => unreachable!("`run` has a loop of its own"),
     }
 }
 

@@ -138,8 +138,8 @@ impl State {
 
     /// Any thread but home: makes the node go to the inbox.
     pub(crate) fn wake(&self) -> AfterWake {
-        // ORDERING: Acquire on the load, since a deaf cell is left at once, and what deafened it comes before.
-        let mut old = self.0.load(Ordering::Acquire);
+        // ORDERING: Relaxed; a deaf cell is left at once, with nothing of it read, and else the exchange decides.
+        let mut old = self.0.load(Ordering::Relaxed);
         loop {
             if old & DEAF != 0 {
                 return AfterWake::Nothing;
@@ -148,8 +148,8 @@ impl State {
             let new = if push { (old | NOTIFIED) + REFERENCE } else { old };
             // ORDERING: Release, also when nothing changes: what the waker wrote before is read by the step that
             // clears NOTIFIED (`begin_step`), though the node was pushed by another. Acquire: `next` is ours to write
-            // only after home has read it, which it did before it cleared NOTIFIED.
-            match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire) {
+            // only after home has read it, which it did before it cleared NOTIFIED. Relaxed on failure, as for the load.
+            match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) if push => return AfterWake::Push,
                 Ok(_) => return AfterWake::Nothing,
                 Err(now) => old = now,
@@ -159,8 +159,9 @@ impl State {
 
     /// Any thread: cancels the future at once, and asks for the task to be cancelled on its loop.
     pub(crate) fn ask_cancel(&self) -> AfterCancel {
-        // ORDERING: Acquire; who is told that it is too late may read the output.
-        let mut old = self.0.load(Ordering::Acquire);
+        // ORDERING: Relaxed; who is told that it is too late reads the output after a `load` of its own, which sees at
+        // least as much.
+        let mut old = self.0.load(Ordering::Relaxed);
         loop {
             if old & CANCELLED != 0 {
                 return AfterCancel::Again;
@@ -171,8 +172,8 @@ impl State {
             let push = old & (NOTIFIED | DEAF) == 0;
             let asked = if old & DEAF == 0 { CANCEL | NOTIFIED } else { 0 };
             let new = (old | CANCELLED | asked) + if push { REFERENCE } else { 0 };
-            // ORDERING: as in `wake`; Acquire also for the list of watchers that WATCHED announces.
-            match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire) {
+            // ORDERING: as in `wake`. The list of watchers that WATCHED announces is acquired by its lock.
+            match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return AfterCancel::Won { push, watched: old & WATCHED != 0 },
                 Err(now) => old = now,
             }
@@ -207,23 +208,24 @@ impl State {
 
     /// As `deafen`, also if nobody else has a reference yet.
     pub(crate) fn deafen_always(&self) -> Snapshot {
-        // ORDERING: AcqRel; it is a row of its own for `wake` and `ask_cancel`, either of which comes before or after.
-        Snapshot(self.0.fetch_or(DEAF, Ordering::AcqRel))
+        // ORDERING: Relaxed; the word is the whole message: a `wake` or `ask_cancel` comes before it, and is seen here, or
+        // after it, and leaves the loop alone. What a waker wrote before is acquired with its node.
+        Snapshot(self.0.fetch_or(DEAF, Ordering::Relaxed))
     }
 
     /// Home or promise: the output is in its slot, and all else of the body is dropped.
     pub(crate) fn finish(&self) -> AfterFinish {
-        // ORDERING: Acquire as for `ask_cancel`, which may have been first.
-        let mut old = self.0.load(Ordering::Acquire);
+        // ORDERING: Relaxed; nothing is read of a canceller that was first.
+        let mut old = self.0.load(Ordering::Relaxed);
         loop {
             if old & CANCELLED != 0 {
                 return AfterFinish::Lost;
             }
             debug_assert!(old & ENDED == 0, "finished twice: {:?}", Snapshot(old));
             let new = old | FINISHED | ENDED | DEAF;
-            // ORDERING: Release pairs with the Acquire of every `load`: the output is whole before it is seen.
-            // Acquire for the list of watchers that WATCHED announces.
-            match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire) {
+            // ORDERING: Release pairs with the Acquire of every `load`: the output is whole before it is seen. The list of
+            // watchers that WATCHED announces is acquired by its lock. Relaxed on failure, as for the load.
+            match self.0.compare_exchange_weak(old, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return AfterFinish::Won { watched: old & WATCHED != 0 },
                 Err(now) => old = now,
             }
@@ -233,8 +235,8 @@ impl State {
     /// Home or promise: the task has ended cancelled, or its future was cancelled before, and all is dropped. What is
     /// read tells whether it was cancelled before and whether it is watched.
     pub(crate) fn end_cancelled(&self) -> Snapshot {
-        // ORDERING: Release: the destructors have run before ENDED is seen. Acquire for the watchers.
-        let old = Snapshot(self.0.fetch_or(CANCELLED | ENDED | DEAF, Ordering::AcqRel));
+        // ORDERING: Release: the destructors have run before ENDED is seen. The watchers are acquired by their lock.
+        let old = Snapshot(self.0.fetch_or(CANCELLED | ENDED | DEAF, Ordering::Release));
         debug_assert!(!old.is_ended(), "ended twice: {old:?}");
         old
     }
@@ -242,11 +244,12 @@ impl State {
     /// Promise: the work begins. False if the future was cancelled first.
     #[must_use]
     pub(crate) fn begin_running(&self) -> bool {
-        // ORDERING: Acquire; who is refused was cancelled before.
+        // ORDERING: Acquire pairs with the Release of `ask_cancel`: who is refused sees why.
         let mut old = self.0.load(Ordering::Acquire);
         while old & CANCELLED == 0 {
-            // ORDERING: AcqRel: `ask_cancel` comes before or after.
-            match self.0.compare_exchange_weak(old, old | RUNNING, Ordering::AcqRel, Ordering::Acquire) {
+            // ORDERING: Relaxed on success: the word is the whole message, `ask_cancel` comes before or after. Acquire on
+            // failure as for the load.
+            match self.0.compare_exchange_weak(old, old | RUNNING, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return true,
                 Err(now) => old = now,
             }
@@ -257,8 +260,8 @@ impl State {
     /// Any thread that has just put itself into the list of watchers. If what it reads says that the end has come,
     /// the completer may have seen no watcher: the caller looks after itself.
     pub(crate) fn watch(&self) -> Snapshot {
-        // ORDERING: Release: our entry in the list is there before WATCHED is seen; Acquire: if the end came first,
-        // the output may be read.
+        // ORDERING: Acquire: if the end came first, the output may be read. Release: our entry is in the list before
+        // WATCHED is seen; its lock alone would do, as a completer that sees WATCHED can't have locked before us.
         Snapshot(self.0.fetch_or(WATCHED, Ordering::AcqRel))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use perloop_bridge::{Forked, FutureError};
 
 use crate::current;
-use crate::errors::{LoopError, StoppedBeforeDone};
+use crate::errors::{LoopError, StoppedBeforeDone, WrongLoop};
 use crate::event_loop::EventLoop;
 use crate::task::{AnyTask, Seed, TaskRecord};
 
@@ -145,6 +145,35 @@ impl EventLoop {
             Some(Err(FutureError::Panicked(panicked))) => std::panic::resume_unwind(panicked.into_payload()),
             Some(Err(_)) => Err(LoopError::Cancelled(cancelled.unwrap_or_default())),
         }
+    }
+
+    /// Runs until a task of this loop is done: asyncio's `run_until_complete(task)`. Unlike
+    /// [`run_until_complete`](Self::run_until_complete) with `&mut task` it makes no task of its own, so it takes no turn
+    /// more than asyncio; the outcome stays with the task. A task that is done takes one turn.
+    ///
+    /// # Errors
+    /// As [`run_forever`](Self::run_forever), if the loop is stopped before the task is done, and if the task belongs to
+    /// another loop.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::new_event_loop()?;
+    /// let task = event_loop.create_task(async { 42 })?;
+    /// event_loop.run_until_done(&task)?;
+    /// assert_eq!(task.result(), Ok(42));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_until_done(&self, task: &AnyTask) -> Result<(), LoopError> {
+        let running = Running::begin(self)?;
+        if task.record().loop_id() != self.id() {
+            let belongs_to = task.loop_name();
+            return Err(LoopError::WrongLoop(WrongLoop { belongs_to, used_on: self.name().to_owned() }));
+        }
+        let stop = self.clone();
+        task.add_done_callback(move |_| stop.stop());
+        self.turn_until_stopped()?;
+        drop(running);
+        if task.done() { Ok(()) } else { Err(LoopError::StoppedBeforeDone(StoppedBeforeDone)) }
     }
 
     /// One turn, for a guest whose own loop turns this one. Waits at most for `max_wait` if nothing is ready; `None`

@@ -114,6 +114,12 @@ impl AnyTask {
         Self(task)
     }
 
+    /// The name of the loop that it belongs to, for errors.
+    pub(crate) fn loop_name(&self) -> String {
+        let own = current::find_owned(self.record().loop_id());
+        own.map_or_else(|| "one that is gone".to_owned(), |own| own.name().to_owned())
+    }
+
     pub(crate) fn inner(&self) -> &TaskRef {
         &self.0
     }
@@ -420,9 +426,7 @@ impl<T> Task<T> {
         }
         match current::get_running_loop() {
             Ok(running) if running.id() != self.record().loop_id() => {
-                let own = current::find_owned(self.record().loop_id());
-                let belongs_to =
-                    own.map_or_else(|| "one that is gone".to_owned(), |own| own.name().to_owned());
+                let belongs_to = self.loop_name();
                 let used_on = running.name().to_owned();
                 Err(TaskError::WrongLoop(WrongLoop { belongs_to, used_on }))
             }
