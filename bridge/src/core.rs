@@ -157,6 +157,14 @@ impl LoopCore {
         this.on_home(|home| home.push(entry));
     }
 
+    /// Home, with the loop open: one of its tasks awaits a cross-thread future.
+    pub(crate) fn note_outside_wait(core: NonNull<LoopCore>, cell: CellPtr) {
+        // SAFETY: as for `push_ready`.
+        let this = unsafe { core.as_ref() };
+        this.alive.check();
+        this.on_home(|home| home.note_outside_wait(cell));
+    }
+
     /// Home, with the loop open: changes the list of its tasks.
     pub(crate) fn with_tasks<R>(core: NonNull<LoopCore>, change: impl FnOnce(&mut TaskList) -> R) -> R {
         // SAFETY: as for `push_ready`.

@@ -1,9 +1,10 @@
 //! No blocking where it can't end.
 //!
-//! A thread that owns loops and is about to block publishes whom it waits for, in one table under one lock, and walks
-//! the chain of those who wait already: if it comes back to itself, waiting could never end. Publishing and looking
-//! are one act under the lock, so of two threads that would block on each other the second one sees the first. A
-//! thread that owns no loop keeps nobody from anything and takes no part; nor does a wait that does not block.
+//! A thread that owns loops and is about to block publishes whom it waits for, in one table under one lock, and asks
+//! who of those in it would never go on: first all who wait, then, again and again, less those whom one of the others
+//! lets go on. If it is left over itself, waiting could never end. Publishing and looking are one act under the lock, so
+//! of two threads that would block on each other the second one sees the first. A thread that owns no loop keeps nobody
+//! from anything and takes no part; nor does a wait that does not block.
 
 use std::ptr::NonNull;
 
@@ -126,13 +127,13 @@ fn enter_for(needs: Needs, for_ends: Vec<ForEnd>) -> Result<Blocked, WouldDeadlo
     if !table.owns_loops(from) && for_ends.iter().all(|end| end.to != from) {
         return Ok(Blocked(None));
     }
-    let mut path = vec![table.name_of(from)];
-    if table.is_stuck(needs, &for_ends, from, &mut path) {
-        return Err(WouldDeadlock { path });
-    }
     table.tickets += 1;
     let ticket = table.tickets;
     table.waits.push(Wait { ticket, from, needs, for_ends });
+    if let Some(path) = table.circle(from) {
+        table.waits.pop();
+        return Err(WouldDeadlock { path });
+    }
     Ok(Blocked(Some(ticket)))
 }
 
@@ -164,29 +165,72 @@ impl Table {
         Some(owned.name.clone())
     }
 
-    /// Would a wait for these ends last until the thread `by` goes on? Those who keep each other waiting are added to
-    /// the path.
-    fn is_stuck(&self, needs: Needs, for_ends: &[ForEnd], by: ThreadToken, path: &mut Vec<String>) -> bool {
-        let mut is_held_up = |end: &ForEnd| !end.is_over() && self.waits_for(end.to, by, path);
-        match needs {
-            Needs::All => for_ends.iter().any(is_held_up),
-            Needs::Any => !for_ends.is_empty() && for_ends.iter().all(&mut is_held_up),
+    /// The names along a circle of waits in which this thread would never go on, if there is one.
+    fn circle(&self, thread: ThreadToken) -> Option<Vec<String>> {
+        // Whether an end has come is looked at once, as that may change at any time.
+        let mut stuck: Vec<HeldUp> = self.waits.iter().filter_map(Wait::held_up).collect();
+        loop {
+            let threads: Vec<_> = stuck.iter().map(|wait| wait.from).collect();
+            stuck.retain(|wait| wait.lasts_with(&threads));
+            if stuck.len() == threads.len() {
+                break;
+            }
+        }
+        if !stuck.iter().any(|wait| wait.from == thread) {
+            return None;
+        }
+        let (mut path, mut seen) = (Vec::new(), Vec::new());
+        find_way(&stuck, thread, thread, &mut path, &mut seen);
+        Some(path.into_iter().map(|thread| self.name_of(thread)).collect())
+    }
+}
+
+/// Goes along those who hold each other up. True if that leads from one thread to the other.
+fn find_way(
+    stuck: &[HeldUp],
+    from: ThreadToken,
+    to: ThreadToken,
+    path: &mut Vec<ThreadToken>,
+    seen: &mut Vec<ThreadToken>,
+) -> bool {
+    path.push(from);
+    seen.push(from);
+    for &next in stuck.iter().filter(|wait| wait.from == from).flat_map(|wait| &wait.by) {
+        if next == to || (!seen.contains(&next) && find_way(stuck, next, to, path, seen)) {
+            return true;
         }
     }
+    path.pop();
+    false
+}
 
-    /// Does a chain of waits lead from one thread to the other? It cannot go in circles, since no circle ever gets
-    /// into the table.
-    fn waits_for(&self, thread: ThreadToken, by: ThreadToken, path: &mut Vec<String>) -> bool {
-        if thread == by {
-            return true;
+/// A wait whose end has not come, and the threads that it is for.
+struct HeldUp {
+    from: ThreadToken,
+    needs: Needs,
+    by: Vec<ThreadToken>,
+}
+
+impl HeldUp {
+    /// Will it never end if these threads never go on?
+    fn lasts_with(&self, stuck: &[ThreadToken]) -> bool {
+        let mut is_stuck = self.by.iter().map(|thread| stuck.contains(thread));
+        match self.needs {
+            Needs::All => is_stuck.any(|is_stuck| is_stuck),
+            Needs::Any => is_stuck.all(|is_stuck| is_stuck),
         }
-        path.push(self.name_of(thread));
-        let mut waits = self.waits.iter().filter(|wait| wait.from == thread);
-        if waits.any(|wait| self.is_stuck(wait.needs, &wait.for_ends, by, path)) {
-            return true;
-        }
-        path.pop();
-        false
+    }
+}
+
+impl Wait {
+    /// None if enough of what it is for has come, or anybody may bring it.
+    fn held_up(&self) -> Option<HeldUp> {
+        let by: Vec<_> = self.for_ends.iter().filter(|end| !end.is_over()).map(|end| end.to).collect();
+        let is_over = match self.needs {
+            Needs::All => false,
+            Needs::Any => by.len() < self.for_ends.len(),
+        };
+        (!is_over && !by.is_empty()).then_some(HeldUp { from: self.from, needs: self.needs, by })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::core::LoopCore;
 use crate::deadlock;
 use crate::errors::{Forked, FutureError, Panicked};
 use crate::foreign::drop_contained;
-use crate::sync::{Deadline, generation};
+use crate::sync::{Deadline, generation, thread_cell};
 use crate::task::{AfterCancel, CellPtr, TaskRef};
 use crate::wait::{Hint, block, has_reached, look_for_end};
 use crate::watchers::{self, Place, Tell, Until};
@@ -64,9 +64,9 @@ unsafe impl<T: Send> Sync for CrossThreadFuture<T> {}
 // Nothing is pinned: the body is elsewhere.
 impl<T> Unpin for CrossThreadFuture<T> {}
 
-thread_local! {
+thread_cell! {
     /// Is this thread dropping what a cancelled task held?
-    static DROPS_CANCELLED: Cell<bool> = const { Cell::new(false) };
+    static DROPS_CANCELLED: bool = false;
 }
 
 /// Calls `drop_it`, in which what a cancelled task held is dropped: a cross-thread future in it that was being
@@ -88,10 +88,10 @@ pub fn drop_cancelled<R>(drop_it: impl FnOnce() -> R) -> R {
     struct Reset(bool);
     impl Drop for Reset {
         fn drop(&mut self) {
-            DROPS_CANCELLED.set(self.0);
+            DROPS_CANCELLED.with(|drops| drops.set(self.0));
         }
     }
-    let _reset = Reset(DROPS_CANCELLED.replace(true));
+    let _reset = Reset(DROPS_CANCELLED.with(|drops| drops.replace(true)));
     drop_it()
 }
 
@@ -405,17 +405,21 @@ impl<T> CrossThreadFuture<T> {
 
 /// Registers `waker` with the cell. True: it is done.
 fn poll_done(cell: CellPtr, place: &mut Option<Place>, cx: &Context<'_>) -> bool {
-    if let Some(task) = TaskRef::from_waker(cx.waker()) {
-        task.note_wait_elsewhere();
-    }
+    let task = TaskRef::from_waker(cx.waker());
     let waits = match *place {
         _ if has_reached(cell, Until::Done) => false,
         Some(at) => watchers::replace_waker(cell, at, cx.waker()),
         None => {
             *place = watchers::watch(cell, Until::Done, Tell::Task(cx.waker().clone()));
+            if let (Some(_), Some(task)) = (&place, &task) {
+                task.note_outside_wait(cell);
+            }
             place.is_some()
         }
     };
+    if let Some(task) = task.filter(|_| waits) {
+        task.note_wait_elsewhere();
+    }
     !waits
 }
 
@@ -448,7 +452,7 @@ impl<T> Drop for CrossThreadFuture<T> {
     fn drop(&mut self) {
         let was_awaited = self.place.is_some();
         forget_waker(self.cell, &mut self.place);
-        if was_awaited && DROPS_CANCELLED.get() {
+        if was_awaited && DROPS_CANCELLED.with(Cell::get) {
             self.cancel();
         }
         self.cell.release();

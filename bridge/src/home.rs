@@ -15,7 +15,8 @@ use crate::inbox::{Asleep, Batch};
 use crate::remote::Remote;
 use crate::sync::{count_forks, this_thread};
 use crate::task::{CellPtr, HomeTask, Record, TaskList, TaskRef};
-use crate::wait::{LOOK_FOR_NEWS, Looker, Spin};
+use crate::wait::{LOOK_FOR_NEWS, Looker, Spin, has_reached};
+use crate::watchers::Until;
 
 /// The most nodes that one turn takes from the inbox, so that a flood from outside leaves room for timers, I/O and
 /// the loop's own tasks. What is left comes first in the next turn.
@@ -117,9 +118,19 @@ pub(crate) struct HomeState {
     /// Submissions that were popped and not adopted yet.
     pub(crate) in_hand: usize,
     pub(crate) is_closed: bool,
+    /// The cross-thread futures that tasks of the loop await, each with a reference, if the runtime asked for that.
+    outside_waits: Option<Vec<CellPtr>>,
 }
 
 impl HomeState {
+    /// A task of the loop awaits a cross-thread future.
+    pub(crate) fn note_outside_wait(&mut self, cell: CellPtr) {
+        if let Some(cells) = &mut self.outside_waits {
+            cell.retain();
+            cells.push(cell);
+        }
+    }
+
     pub(crate) fn push(&mut self, entry: Ready) {
         self.ready.push_back(entry);
     }
@@ -597,6 +608,43 @@ impl Home {
         self.core.on_home(|home| home.tasks.len())
     }
 
+    /// Notes from now on which cross-thread futures the loop's tasks await, for [`Home::has_outside_waits`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// home.note_outside_waits();
+    /// assert!(!home.has_outside_waits());
+    /// ```
+    pub fn note_outside_waits(&self) {
+        self.core.on_home(|home| _ = home.outside_waits.get_or_insert_default());
+    }
+
+    /// Says whether a cross-thread future that a task of the loop awaited is still outstanding, if they are noted: on
+    /// virtual time the clock must not jump meanwhile.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// assert!(!home.has_outside_waits());
+    /// ```
+    pub fn has_outside_waits(&self) -> bool {
+        let noted = self.core.on_home(|home| home.outside_waits.as_mut().map(std::mem::take));
+        let (over, outstanding): (Vec<_>, Vec<_>) =
+            noted.into_iter().flatten().partition(|cell| has_reached(*cell, Until::Done));
+        let is_outstanding = !outstanding.is_empty();
+        self.core.on_home(|home| home.outside_waits.iter_mut().for_each(|noted| noted.extend(&outstanding)));
+        // The last reference may drop an output, which is foreign code.
+        over.into_iter().for_each(CellPtr::release);
+        is_outstanding
+    }
+
     /// Closes the loop. Everything that was handed in and not taken up is refused; everything that had begun is
     /// dropped, here, and ends cancelled or, if the loop died, `LoopDied`. Foreign code (destructors, wakers,
     /// callbacks) runs after the doors are shut. A task that closes its own loop ends when its poll returns. A second
@@ -620,6 +668,7 @@ impl Home {
         }
         self.core.set_life(if why == Closing::Died { Life::Died } else { Life::Closed });
         deadlock::remove_loop(&self.core);
+        let noted = self.core.on_home(|home| home.outside_waits.take());
         let (entries, live, backlog, to_come) = self.core.on_home(|home| {
             home.is_closed = true;
             let live = std::mem::take(&mut home.tasks);
@@ -634,6 +683,7 @@ impl Home {
         let rest = self.core.inbox.close();
         let refused: Vec<TaskRef> = backlog.chain(rest).filter_map(|node| self.last_of_inbox(node)).collect();
         // From here on foreign code runs.
+        noted.into_iter().flatten().for_each(CellPtr::release);
         for entry in entries.into_iter().chain(refused.into_iter().map(Ready::Adopt)) {
             self.end_entry(entry);
         }

@@ -167,6 +167,18 @@ mod real {
         }
     }
 
+    /// Declares a cell that each thread has for itself. Without a destructor, so that it can be used from those of other
+    /// values of the thread.
+    macro_rules! thread_cell {
+        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            thread_local! {
+                $(#[$meta])*
+                static $name: std::cell::Cell<$type> = const { std::cell::Cell::new($value) };
+            }
+        };
+    }
+    pub(crate) use thread_cell;
+
     /// Declares a value that the whole process shares, made when it is first used.
     macro_rules! process_wide {
         ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
@@ -268,6 +280,16 @@ mod modelled {
         0
     }
     pub(crate) fn count_forks() {}
+
+    macro_rules! thread_cell {
+        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            loom::thread_local! {
+                $(#[$meta])*
+                static $name: std::cell::Cell<$type> = std::cell::Cell::new($value);
+            }
+        };
+    }
+    pub(crate) use thread_cell;
 
     macro_rules! process_wide {
         ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {

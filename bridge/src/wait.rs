@@ -9,10 +9,9 @@
 //! look has to outlast; from then on both are awake, and the loop, which looks for a few microseconds only, finds the
 //! next submission before it sleeps.
 
-use std::cell::Cell;
 use std::time::Duration;
 
-use crate::sync::{Deadline, Parker, cores, spin_loop, this_core};
+use crate::sync::{Deadline, Parker, cores, spin_loop, this_core, thread_cell};
 use crate::task::CellPtr;
 use crate::watchers::{self, Tell, Until};
 
@@ -139,9 +138,9 @@ impl Hint {
     pub(crate) const NONE: Self = Self { spin: Spin::Never, ran_on: u32::MAX };
 }
 
-thread_local! {
+thread_cell! {
     /// Whether looking for results has paid in this thread.
-    static LOOKER: Cell<Looker> = const { Cell::new(Looker { misses: 0, skips: 0 }) };
+    static LOOKER: Looker = Looker { misses: 0, skips: 0 };
 }
 
 /// The wait was given up: the time was up.

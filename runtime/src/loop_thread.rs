@@ -114,7 +114,8 @@ impl LoopThread {
     /// Stops the loop, and waits until its thread has ended, as is said at [`LoopThread`].
     ///
     /// # Errors
-    /// If a panic ended it, if the caller is that very thread, or if it is the parent process's.
+    /// If a panic ended it, if the caller is that very thread or one for which it waits, or if it is the parent
+    /// process's.
     ///
     /// # Examples
     /// ```
@@ -138,10 +139,9 @@ impl LoopThread {
             return Err(JoinError::Forked(Forked));
         }
         self.handle.stop();
-        if thread.thread().id() == std::thread::current().id() {
-            return Err(JoinError::WouldDeadlock(WouldDeadlock::of_loop(self.handle.name())));
-        }
-        thread.join().map_err(|payload| JoinError::Panicked(Panicked::new(payload)))
+        // A scope's wait is one that other threads see, so that of a circle somebody is told.
+        let joined = self.handle.scope(|_| thread.join()).map_err(JoinError::WouldDeadlock)?;
+        joined.map_err(|payload| JoinError::Panicked(Panicked::new(payload)))
     }
 }
 
@@ -187,7 +187,7 @@ impl Drop for LoopThread {
 pub enum JoinError {
     /// A panic ended the thread.
     Panicked(Panicked),
-    /// A thread cannot wait for its own end. The loop was stopped all the same.
+    /// A thread cannot wait for its own end, nor for one that waits for it. The loop was stopped all the same.
     WouldDeadlock(WouldDeadlock),
     /// It is a thread of the process that this one was forked from.
     Forked(Forked),

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use crate::core::LoopCore;
 use crate::errors::{FutureError, Panicked};
 use crate::foreign::{contain, drop_contained};
-use crate::sync::{Alive, Mutex, ThreadToken, UnsafeCell, free};
+use crate::sync::{Alive, Mutex, ThreadToken, UnsafeCell, free, thread_cell};
 use crate::task::local::Local;
 use crate::task::state::State;
 use crate::watchers::Watchers;
@@ -129,10 +129,9 @@ pub(crate) struct CellPtr(NonNull<Header>);
 /// How many cells may be freed one inside of the other.
 const DEEPEST: u32 = 16;
 
-thread_local! {
-    /// How many cells this thread is freeing one inside of the other, and the first of those that wait. Without a
-    /// destructor, so that it can be used from those of other values of the thread.
-    static FREEING: StdCell<(u32, *mut Header)> = const { StdCell::new((0, ptr::null_mut())) };
+thread_cell! {
+    /// How many cells this thread is freeing one inside of the other, and the first of those that wait.
+    static FREEING: (u32, *mut Header) = (0, ptr::null_mut());
 }
 
 /// How a new cell's header begins.
@@ -426,21 +425,20 @@ impl CellPtr {
     /// Frees the cell. Its output may hold the last reference to another cell, whose output may hold another, and so
     /// on: beyond a few of them they wait in a list, or a long chain would use up the stack.
     fn free(self) {
-        let (depth, put_off) = FREEING.get();
+        let (depth, put_off) = FREEING.with(StdCell::get);
         if depth == DEEPEST {
             self.set_next(put_off);
-            FREEING.set((depth, self.as_ptr()));
-            return;
+            return FREEING.with(|freeing| freeing.set((depth, self.as_ptr())));
         }
-        FREEING.set((depth + 1, put_off));
+        FREEING.with(|freeing| freeing.set((depth + 1, put_off)));
         self.free_now();
         while depth == 0
-            && let Some(cell) = Self::from_raw(FREEING.get().1)
+            && let Some(cell) = Self::from_raw(FREEING.with(StdCell::get).1)
         {
-            FREEING.set((1, cell.next()));
+            FREEING.with(|freeing| freeing.set((1, cell.next())));
             cell.free_now();
         }
-        FREEING.set((depth, FREEING.get().1));
+        FREEING.with(|freeing| freeing.set((depth, freeing.get().1)));
     }
 
     fn free_now(self) {

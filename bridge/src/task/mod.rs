@@ -229,6 +229,14 @@ impl TaskRef {
         self.local().set(WAITS_ELSEWHERE);
     }
 
+    /// The body awaits a cross-thread future. One of its own loop, or that anybody may set, is not outside.
+    pub(crate) fn note_outside_wait(&self, cell: CellPtr) {
+        let is_outside = cell.header().core.is_some_and(|core| core != self.core());
+        if is_outside && !self.has_ended() {
+            LoopCore::note_outside_wait(self.core(), cell);
+        }
+    }
+
     /// On the home thread: somebody keeps the task's waker.
     pub(crate) fn waits_for_a_waker(cell: CellPtr) {
         cell.header().local.set(WAITS_ELSEWHERE);

@@ -122,11 +122,11 @@ impl State {
     /// Gives a reference back. True if it was the last one: free the cell.
     #[must_use]
     pub(crate) fn release(&self) -> bool {
-        // ORDERING: Release: our accesses come before whoever frees the cell; Acquire: so do everybody else's, if
-        // that is us.
-        let old = self.0.fetch_sub(REFERENCE, Ordering::AcqRel);
+        // ORDERING: Release: our accesses come before whoever frees the cell. If that is us, everybody's come before it
+        // by the Acquire of `load`.
+        let old = self.0.fetch_sub(REFERENCE, Ordering::Release);
         debug_assert!(old >= REFERENCE, "released more often than retained: {:?}", Snapshot(old));
-        old / REFERENCE == 1
+        old / REFERENCE == 1 && self.load().is_unreferenced()
     }
 
     /// Home: gives the home thread's reference back; true if it was the last one. Spares the read-modify-write when
@@ -297,6 +297,9 @@ impl Snapshot {
     }
     pub(crate) fn is_done(self) -> bool {
         self.0 & (FINISHED | CANCELLED) != 0
+    }
+    fn is_unreferenced(self) -> bool {
+        self.0 / REFERENCE == 0
     }
     /// The home thread's reference is the only one.
     pub(crate) fn is_ours_alone(self) -> bool {

@@ -66,8 +66,8 @@ impl Builder {
     /// Gives the loop a clock that starts at zero and moves only when nothing is ready: then straight to the next
     /// timer.
     ///
-    /// What comes from outside (I/O, other threads) takes no virtual time. With a timer pending the clock does not
-    /// wait for it.
+    /// What comes from outside (I/O, other threads) takes no virtual time. While a task awaits work on another loop the
+    /// clock stands still; for other things from outside it does not wait.
     ///
     /// # Examples
     /// ```
@@ -169,6 +169,9 @@ impl Builder {
             tasks_made: Cell::new(0),
             exception_handler: RefCell::new(None),
         }));
+        if self.has_virtual_time {
+            event_loop.0.home.note_outside_waits();
+        }
         current::own(&event_loop)?;
         // At rest it is asleep, so that a submission rings: a guest's poller may be waiting.
         event_loop.0.home.fall_asleep();

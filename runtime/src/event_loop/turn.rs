@@ -83,14 +83,21 @@ impl EventLoop {
 
     /// Nothing is ready here: waits for the first of a timer, I/O, the bell, and `max_wait`.
     fn wait(&self, max_wait: Option<Duration>) -> io::Result<()> {
-        let until_timer = self.until_next_timer();
-        if self.0.clock.is_virtual() && self.wait_virtually(max_wait)? {
-            return Ok(());
+        let next_timer = self.0.timers.borrow().next_deadline();
+        if !self.0.clock.is_virtual() {
+            let until_timer = next_timer.map(|deadline| deadline.saturating_sub(self.0.clock.time()));
+            let limit = until_timer.into_iter().chain(max_wait).min();
+            return self.wait_outside(limit);
         }
-        let limit = match (until_timer, max_wait) {
-            (Some(timer), Some(max)) => Some(timer.min(max)),
-            (timer, max) => timer.or(max),
-        };
+        match next_timer {
+            Some(deadline) if !self.0.home.has_outside_waits() => self.wait_virtually(deadline, max_wait),
+            // Only what comes from outside can go on.
+            _ => self.wait_outside(max_wait),
+        }
+    }
+
+    /// Waits in real time.
+    fn wait_outside(&self, limit: Option<Duration>) -> io::Result<()> {
         if limit == Some(Duration::ZERO) {
             self.poll_io(limit)?;
         } else if !self.0.home.look() && self.0.home.fall_asleep() {
@@ -101,22 +108,15 @@ impl EventLoop {
         Ok(())
     }
 
-    fn until_next_timer(&self) -> Option<Duration> {
-        let deadline = self.0.timers.borrow().next_deadline()?;
-        Some(deadline.saturating_sub(self.0.clock.time()))
-    }
-
-    /// On virtual time: looks at I/O without waiting, and if that brings nothing, moves the clock to the next timer.
-    /// False: there is none, so only what comes from outside can go on.
-    fn wait_virtually(&self, max_wait: Option<Duration>) -> io::Result<bool> {
-        let Some(deadline) = self.0.timers.borrow().next_deadline() else { return Ok(false) };
+    /// Looks at I/O without waiting, and if that brings nothing, moves the clock to the next timer.
+    fn wait_virtually(&self, deadline: Duration, max_wait: Option<Duration>) -> io::Result<()> {
         self.poll_io(Some(Duration::ZERO))?;
         self.0.home.collect();
         if self.0.home.ready_len() == 0 {
             let furthest = max_wait.map_or(Duration::MAX, |max| self.0.clock.deadline_after(max));
             self.0.clock.advance_to(deadline.min(furthest));
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Waits on the reactor, and queues the callbacks of what is ready.

@@ -1,0 +1,46 @@
+//! The virtual clock, and what comes from outside.
+
+use std::time::Duration;
+
+use perloop::{EventLoop, LoopThread, create_task, get_running_loop, run_coroutine_threadsafe, sleep};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn the_clock_stands_still_while_work_on_another_loop_is_awaited() {
+    let worker = LoopThread::spawn("worker").expect("a thread");
+    let outcome = EventLoop::builder().virtual_time().run(async {
+        let ticker = create_task(sleep(HOUR));
+        let slow = run_coroutine_threadsafe(sleep(Duration::from_millis(20)), &worker);
+        slow.await.expect("it ends");
+        let then = get_running_loop().map(|running| running.time());
+        (then, ticker.done())
+    });
+    assert_eq!(outcome.expect("it runs"), (Ok(Duration::ZERO), false));
+}
+
+#[test]
+fn the_clock_goes_on_when_nobody_awaits_the_other_loop_any_more() {
+    let worker = LoopThread::spawn("worker").expect("a thread");
+    let outcome = EventLoop::builder().virtual_time().run(async {
+        let slow = run_coroutine_threadsafe(sleep(HOUR), &worker);
+        let waiter = create_task(slow);
+        sleep(Duration::ZERO).await;
+        sleep(Duration::ZERO).await;
+        waiter.cancel();
+        drop(waiter.await);
+        sleep(HOUR).await;
+        get_running_loop().map(|running| running.time())
+    });
+    assert_eq!(outcome.expect("it runs"), Ok(HOUR));
+}
+
+#[test]
+fn a_submission_to_the_own_loop_does_not_stop_the_clock() {
+    let outcome = EventLoop::builder().virtual_time().run(async {
+        let own = get_running_loop().map(|running| running.handle()).expect("it runs");
+        run_coroutine_threadsafe(sleep(HOUR), &own).await.expect("it ends");
+        get_running_loop().map(|running| running.time())
+    });
+    assert_eq!(outcome.expect("it runs"), Ok(HOUR));
+}
