@@ -260,9 +260,10 @@ impl State {
     /// Any thread that has just put itself into the list of watchers. If what it reads says that the end has come,
     /// the completer may have seen no watcher: the caller looks after itself.
     pub(crate) fn watch(&self) -> Snapshot {
-        // ORDERING: Acquire: if the end came first, the output may be read. Release: our entry is in the list before
-        // WATCHED is seen; its lock alone would do, as a completer that sees WATCHED can't have locked before us.
-        Snapshot(self.0.fetch_or(WATCHED, Ordering::AcqRel))
+        // ORDERING: Acquire: if the end came first, the output may be read. Our entry in the list needs no Release: a
+        // completer that sees WATCHED locks the list afterwards, and can't come before us there, or it would have read
+        // what we had not written yet.
+        Snapshot(self.0.fetch_or(WATCHED, Ordering::Acquire))
     }
 
     /// Any thread that has seen `FINISHED`: true for the one that gets the output.

@@ -1,0 +1,205 @@
+//! A child process has its parent's loops in its memory, and must leave them alone.
+
+use std::future::pending;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use perloop::{
+    EventLoop, FutureError, JoinError, LoopError, LoopHandle, LoopThread, Refusal, get_event_loop,
+    get_running_loop, new_event_loop, run, run_coroutine_threadsafe, set_event_loop, sleep, yield_now,
+};
+
+use crate::{Ends, Test};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("a_child_s_inherited_handle_says_forked", a_child_s_inherited_handle_says_forked, Ends::Well),
+    ("a_child_that_closes_an_inherited_loop_leaves_the_parent_s", a_child_that_closes, Ends::Well),
+    (
+        "a_child_that_drops_an_inherited_loop_thread_does_not_wait",
+        a_child_that_drops_a_loop_thread,
+        Ends::Well,
+    ),
+    (
+        "a_child_cannot_change_what_an_inherited_loop_watches",
+        a_child_cannot_change_what_is_watched,
+        Ends::Well,
+    ),
+    ("a_child_that_was_forked_inside_of_a_task_can_run_a_loop", a_child_forked_inside_of_a_task, Ends::Well),
+    ("a_child_that_goes_on_turning_an_inherited_loop_is_told", a_child_that_goes_on_turning, Ends::Well),
+    ("a_child_gets_a_loop_of_its_own_from_get_event_loop", a_child_gets_a_loop_of_its_own, Ends::Well),
+];
+
+/// Runs `child` in a child process, and fails if it does.
+fn fork(child: impl FnOnce()) {
+    // SAFETY: the child runs what the parent could run; the C library makes its own locks usable there, and ours are
+    // what is tried.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "no child to be had");
+    if pid == 0 {
+        crate::limit_time();
+        let has_failed = catch_unwind(AssertUnwindSafe(child)).is_err();
+        // SAFETY: it ends the process, without the parent's destructors and buffers.
+        unsafe { libc::_exit(i32::from(has_failed)) };
+    }
+    let mut status = 0;
+    // SAFETY: the status has room for one.
+    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    assert_eq!((waited, status), (pid, 0), "the child failed");
+}
+
+fn assert_forked(handle: &LoopHandle) {
+    assert!(handle.is_closed());
+    let refused = run_coroutine_threadsafe(async {}, handle).result();
+    assert!(matches!(refused, Err(FutureError::Forked(_))), "{refused:?}");
+    assert!(matches!(handle.try_submit(async {}).unwrap_err().reason(), Refusal::Forked(_)));
+    assert!(matches!(handle.call_soon_threadsafe(|| ()).unwrap_err().reason(), Refusal::Forked(_)));
+    let lent = std::thread::scope(|scope| scope.spawn(|| handle.block_on(async {})).join().unwrap());
+    assert!(matches!(lent, Err(FutureError::Forked(_))), "{lent:?}");
+    handle.stop();
+}
+
+fn assert_works(handle: &LoopHandle) {
+    let futures: Vec<_> = (0..10_000).map(|n| run_coroutine_threadsafe(async move { n }, handle)).collect();
+    for (n, future) in futures.into_iter().enumerate() {
+        assert_eq!(future.result(), Ok(n));
+    }
+    let asleep = || handle.block_on(async { sleep(Duration::from_micros(100)).await });
+    (0..20).for_each(|_| assert_eq!(asleep(), Ok(())));
+}
+
+fn assert_new_loops_work() {
+    let worker = LoopThread::spawn("the child's").unwrap();
+    assert_works(&worker);
+    worker.join().unwrap();
+    run(async { sleep(Duration::from_millis(1)).await }).unwrap();
+}
+
+fn a_child_s_inherited_handle_says_forked() {
+    let worker = LoopThread::spawn("the parent's").unwrap();
+    let pending = run_coroutine_threadsafe(pending::<()>(), &worker);
+    worker.block_on(async {}).unwrap();
+    for _ in 0..5 {
+        fork(|| {
+            assert_forked(&worker);
+            assert_eq!(pending.result(), Err(FutureError::Forked(perloop::Forked)));
+            assert!(pending.cancel());
+            assert_new_loops_work();
+        });
+        assert_works(&worker);
+    }
+    assert!(pending.try_result().is_none());
+}
+
+fn a_child_that_closes() {
+    for only_drops in [false, true] {
+        let mut event_loop = Some(new_event_loop().unwrap());
+        let handle = event_loop.as_ref().unwrap().handle();
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let received = watch(event_loop.as_ref().unwrap(), &here);
+        fork(|| {
+            let inherited = event_loop.take().unwrap();
+            assert!(matches!(inherited.run_until_complete(async {}), Err(LoopError::Forked(_))));
+            assert!(matches!(inherited.run_once(None), Err(LoopError::Forked(_))));
+            if !only_drops {
+                inherited.close().unwrap();
+            }
+            drop(inherited);
+            assert_forked(&handle);
+            assert_new_loops_work();
+        });
+        let event_loop = event_loop.unwrap();
+        let submitter = std::thread::spawn(move || assert_works(&handle));
+        while !submitter.is_finished() {
+            event_loop.run_once(Some(Duration::from_millis(5))).unwrap();
+        }
+        submitter.join().unwrap();
+        there.write_all(b"x").unwrap();
+        while received.try_recv().is_err() {
+            event_loop.run_once(None).unwrap();
+        }
+    }
+}
+
+/// Has the loop tell of each byte that comes.
+fn watch(event_loop: &EventLoop, here: &UnixStream) -> Receiver<usize> {
+    let (sender, receiver) = channel();
+    let mut reads = here.try_clone().unwrap();
+    event_loop.add_reader(here, move || sender.send(reads.read(&mut [0; 1]).unwrap()).unwrap()).unwrap();
+    receiver
+}
+
+fn a_child_that_drops_a_loop_thread() {
+    let mut worker = Some(LoopThread::spawn("the parent's").unwrap());
+    let mut joined = Some(LoopThread::spawn("the parent's, joined").unwrap());
+    fork(|| {
+        drop(worker.take());
+        let error = joined.take().unwrap().join().unwrap_err();
+        assert!(matches!(error, JoinError::Forked(_)), "{error:?}");
+    });
+    assert_works(worker.as_ref().unwrap());
+    assert_works(joined.as_ref().unwrap());
+}
+
+fn a_child_cannot_change_what_is_watched() {
+    let event_loop = new_event_loop().unwrap();
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let receiver = watch(&event_loop, &here);
+    fork(|| {
+        assert!(!event_loop.remove_reader(&here));
+        assert!(event_loop.add_writer(&here, || ()).is_err());
+    });
+    there.write_all(b"x").unwrap();
+    while receiver.try_recv().is_err() {
+        event_loop.run_once(None).unwrap();
+    }
+}
+
+fn a_child_forked_inside_of_a_task() {
+    run(async {
+        fork(|| {
+            assert!(get_running_loop().is_err(), "the running loop is the parent's");
+            assert!(perloop::current_task().is_err());
+            assert_new_loops_work();
+            assert!(get_running_loop().is_err());
+        });
+        yield_now().await;
+        sleep(Duration::from_millis(1)).await;
+    })
+    .unwrap();
+}
+
+fn a_child_that_goes_on_turning() {
+    let event_loop = new_event_loop().unwrap();
+    // SAFETY: as in `fork`.
+    let outcome = event_loop.run_until_complete(async { unsafe { libc::fork() } });
+    match outcome {
+        Ok(child) => {
+            assert!(child > 0, "the child's loop went on");
+            let mut status = 0;
+            // SAFETY: the status has room for one.
+            let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+            assert_eq!((waited, status), (child, 0), "the child failed");
+            assert_eq!(event_loop.run_until_complete(async { 1 }).unwrap(), 1);
+        }
+        Err(error) => {
+            let is_told = matches!(error, LoopError::Forked(_));
+            // SAFETY: as in `fork`.
+            unsafe { libc::_exit(i32::from(!is_told)) };
+        }
+    }
+}
+
+fn a_child_gets_a_loop_of_its_own() {
+    let parent_s = new_event_loop().unwrap();
+    set_event_loop(Some(&parent_s));
+    fork(|| {
+        let own = get_event_loop().unwrap();
+        assert_ne!(own, parent_s);
+        assert_eq!(own.run_until_complete(async { 1 }).unwrap(), 1);
+        assert_eq!(get_event_loop().unwrap(), own);
+    });
+    assert_eq!(get_event_loop().unwrap(), parent_s);
+}

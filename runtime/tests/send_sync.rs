@@ -1,0 +1,122 @@
+//! Which types may go to other threads, and which must not. It compiles, or it does not.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use perloop::*;
+
+/// `true` if the type has the trait: an inherent constant comes before a trait's.
+macro_rules! has {
+    ($type:ty: $bound:path) => {{
+        #[allow(dead_code, reason = "one of the two is chosen")]
+        trait Otherwise {
+            const HAS: bool = false;
+        }
+        impl<T: ?Sized> Otherwise for T {}
+        #[allow(dead_code, reason = "one of the two is chosen")]
+        struct Asked<T: ?Sized>(std::marker::PhantomData<T>);
+        #[allow(dead_code, reason = "one of the two is chosen")]
+        impl<T: ?Sized + $bound> Asked<T> {
+            const HAS: bool = true;
+        }
+        <Asked<$type>>::HAS
+    }};
+}
+
+macro_rules! matrix {
+    ($($type:ty: $send:literal $sync:literal),* $(,)?) => {
+        $(
+            const _: () = assert!(has!($type: Send) == $send, concat!(stringify!($type), ": Send"));
+            const _: () = assert!(has!($type: Sync) == $sync, concat!(stringify!($type), ": Sync"));
+        )*
+    };
+}
+
+/// Neither Send nor Sync.
+type Local = Rc<()>;
+/// Send, and not Sync.
+type Moved = Cell<()>;
+
+// A loop and what it hands out belong to its thread.
+matrix! {
+    EventLoop: false false,
+    Handle: false false,
+    TimerHandle: false false,
+    AnyTask: false false,
+    Task<()>: false false,
+    Task<Local>: false false,
+    ExceptionContext: false false,
+}
+
+// Other threads have these.
+matrix! {
+    Builder: true true,
+    LoopHandle: true true,
+    LoopThread: true true,
+    CrossThreadFuture<()>: true true,
+    CrossThreadFuture<Moved>: true true,
+    CrossThreadFuture<Local>: false false,
+    Completion<'static, Moved>: true true,
+    Completion<'static, Local>: false false,
+    Promise<Moved>: true true,
+    ScopedFuture<'static, Moved>: true true,
+    ScopedFuture<'static, Local>: false false,
+    // A scope belongs to the thread that blocks at its end.
+    LoopScope<'static, 'static>: false false,
+    Refused<Moved>: true false,
+    Refused<Local>: false false,
+    Spin: true true,
+    ReturnWhen: true true,
+    DoneAndPending: true true,
+    AsCompleted<'static>: false false,
+}
+
+// Futures are Send if what they hold is.
+matrix! {
+    Sleep: true true,
+    YieldNow: true true,
+    CatchCancelled<Sleep>: true true,
+    CatchCancelled<Moved>: true false,
+    CatchCancelled<Local>: false false,
+}
+
+// Errors go anywhere.
+matrix! {
+    Cancelled: true true,
+    TaskError: true true,
+    FutureError: true true,
+    LoopError: true true,
+    RunError: true true,
+    JoinError: true true,
+    Panicked: true true,
+    LoopClosed: true true,
+    LoopDied: true true,
+    Forked: true true,
+    WouldDeadlock: true true,
+    WrongLoop: true true,
+    InvalidState: true true,
+    Interrupted: true true,
+    NoEventLoop: true true,
+    NoRunningLoop: true true,
+    CloseRunning: true true,
+    StoppedBeforeDone: true true,
+    Refusal: true true,
+    ExceptionKind: true true,
+}
+
+fn assert_send<T: Send>(future: T) -> T {
+    future
+}
+
+#[test]
+fn futures_that_wait_can_be_handed_to_a_loop() {
+    let worker = LoopThread::spawn("worker").unwrap();
+    let waits = assert_send(async {
+        yield_now().await;
+        let caught = catch_cancelled(sleep(std::time::Duration::from_nanos(1))).await;
+        catch_cancelled(async { Cancelled::new("sent").raise().await }).await.unwrap_err();
+        caught
+    });
+    assert_eq!(run_coroutine_threadsafe(waits, &worker).result(), Ok(Ok(())));
+    assert_eq!(worker.block_on(run_coroutine_threadsafe(async { 1 }, &worker)), Ok(Ok(1)));
+}
