@@ -1,36 +1,68 @@
 //! Ctrl-C, while `run` runs in the main thread.
 //!
-//! A library must not take signals that its user did not give it. So SIGINT is taken only if the program has not said
-//! what should become of it, only while `run` runs, and a second one does what it always does: it ends the process.
+//! A library must not take signals that its user did not give it. So SIGINT is taken only if the program has left it to
+//! the system, only while `run` runs, and a second one does what it always does: it ends the process. Afterwards the
+//! system's handling is put back; a handler that the program installed meanwhile stays.
+//!
+//! | `LISTENER` | what the handler does | left by |
+//! | --- | --- | --- |
+//! | `NOBODY` | nothing: some other handler calls ours along, and `run` is over | `watch` |
+//! | a descriptor | writes to it, so that the loop wakes; then `HAS_COME` | the handler; dropping |
+//! | `HAS_COME` | ends the process | dropping |
 
 use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
 use std::io::{self, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::sync::Arc;
-#[expect(
-    clippy::disallowed_types,
-    reason = "signal-hook's own interface; only its signal handler shares it"
-)]
-use std::sync::atomic::AtomicBool;
+#[expect(clippy::disallowed_types, reason = "a signal handler can reach nothing but a static")]
+use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering;
 
+use libc::SIGINT;
 use once_cell::sync::OnceCell;
-use signal_hook::SigId;
-use signal_hook::consts::SIGINT;
 
 use crate::event_loop::EventLoop;
 use crate::task::AnyTask;
 
-/// Does the next SIGINT end the process? Yes, but for the first one while `run` runs.
-#[expect(clippy::disallowed_types, reason = "signal-hook's own interface; only its signal handler shares it")]
-static IS_FATAL: OnceCell<Arc<AtomicBool>> = OnceCell::new();
+const NOBODY: c_int = -1;
+const HAS_COME: c_int = -2;
+
+#[expect(clippy::disallowed_types, reason = "a signal handler can reach nothing but a static")]
+static LISTENER: AtomicI32 = AtomicI32::new(NOBODY);
+
+/// Made once and never closed, so that a handler that is late writes into nothing else.
+static PIPE: OnceCell<Pipe> = OnceCell::new();
+
+struct Pipe {
+    read_end: UnixStream,
+    write_end: UnixStream,
+    /// The process that it belongs to: the child of a fork must not write to its parent.
+    process: u32,
+}
+
+impl Pipe {
+    fn new() -> io::Result<Self> {
+        let (read_end, write_end) = UnixStream::pair()?;
+        read_end.set_nonblocking(true)?;
+        write_end.set_nonblocking(true)?;
+        Ok(Self { read_end, write_end, process: std::process::id() })
+    }
+
+    /// This process's pipe.
+    fn get() -> io::Result<&'static Self> {
+        let made = PIPE.get_or_try_init(Self::new)?;
+        if made.process == std::process::id() { Ok(made) } else { Ok(Box::leak(Box::new(Self::new()?))) }
+    }
+}
 
 /// Watches for Ctrl-C, until it is dropped.
 pub(crate) struct Interrupts {
     event_loop: EventLoop,
-    read_end: UnixStream,
-    id: SigId,
+    pipe: &'static Pipe,
+    before: libc::sigaction,
     shared: Rc<Shared>,
 }
 
@@ -43,31 +75,23 @@ struct Shared {
 impl Interrupts {
     /// None if the program handles, or ignores, the signal itself.
     pub(crate) fn watch(event_loop: &EventLoop) -> io::Result<Option<Self>> {
-        if IS_FATAL.get().is_none() && !is_default() {
+        let before = change_action(None)?;
+        if before.sa_sigaction != libc::SIG_DFL {
             return Ok(None);
         }
-        // In this order: what is registered first runs first, so only the second signal finds the flag set.
-        let is_fatal = IS_FATAL.get_or_try_init(|| {
-            let flag = Arc::default();
-            signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&flag))?;
-            signal_hook::flag::register(SIGINT, Arc::clone(&flag))?;
-            io::Result::Ok(flag)
-        })?;
-        let (read_end, write_end) = UnixStream::pair()?;
-        read_end.set_nonblocking(true)?;
+        let pipe = Pipe::get()?;
         let shared = Rc::new(Shared::default());
-        let (mut reader, in_reader) = (read_end.try_clone()?, Rc::clone(&shared));
-        event_loop.add_reader(&read_end, move || {
-            if matches!(reader.read(&mut [0; 64]), Ok(1..)) {
+        let in_reader = Rc::clone(&shared);
+        event_loop.add_reader(&pipe.read_end, move || {
+            if matches!((&pipe.read_end).read(&mut [0; 8]), Ok(1..)) {
                 in_reader.interrupt();
             }
         })?;
-        let id = signal_hook::low_level::pipe::register(SIGINT, write_end).inspect_err(|_| {
-            event_loop.remove_reader(&read_end);
-        })?;
-        // ORDERING: Relaxed; the handler runs in this thread or needs only the flag itself.
-        is_fatal.store(false, Ordering::Relaxed);
-        Ok(Some(Self { event_loop: event_loop.clone(), read_end, id, shared }))
+        // ORDERING: Relaxed; the word is the whole message, and the pipe is there before the handler is.
+        LISTENER.store(pipe.write_end.as_raw_fd(), Ordering::Relaxed);
+        let watching = Self { event_loop: event_loop.clone(), pipe, before, shared };
+        change_action(Some(&our_action()))?;
+        Ok(Some(watching))
     }
 
     pub(crate) fn set_main(&self, main: AnyTask) {
@@ -82,7 +106,8 @@ impl Interrupts {
 impl Shared {
     fn interrupt(&self) {
         self.has_come.set(true);
-        if let Some(main) = &*self.main.borrow() {
+        let main = self.main.borrow().clone();
+        if let Some(main) = main {
             main.cancel();
         }
     }
@@ -90,23 +115,82 @@ impl Shared {
 
 impl Drop for Interrupts {
     fn drop(&mut self) {
-        if let Some(is_fatal) = IS_FATAL.get() {
-            // ORDERING: as in `watch`.
-            is_fatal.store(true, Ordering::Relaxed);
+        let is_still_ours =
+            change_action(None).is_ok_and(|now| now.sa_sigaction == our_action().sa_sigaction);
+        if is_still_ours {
+            // It worked with the action before, so it can't fail.
+            drop(change_action(Some(&self.before)));
         }
-        signal_hook::low_level::unregister(self.id);
-        self.event_loop.remove_reader(&self.read_end);
+        // ORDERING: as in `watch`.
+        LISTENER.store(NOBODY, Ordering::Relaxed);
+        self.event_loop.remove_reader(&self.pipe.read_end);
+        // One that came too late to be looked at is not left for the next `run`.
+        drop((&self.pipe.read_end).read(&mut [0; 8]));
         self.shared.main.take();
     }
 }
 
-/// Has the program left SIGINT to the system?
-#[expect(unsafe_code, reason = "no safe interface tells what becomes of a signal")]
-fn is_default() -> bool {
-    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: without a new action it only writes the present one, into memory that takes it.
-    let failed = unsafe { libc::sigaction(SIGINT, std::ptr::null(), action.as_mut_ptr()) } != 0;
-    // SAFETY: zeroed bytes are a valid action, and the call may have written another one.
-    let action = unsafe { action.assume_init() };
-    !failed && action.sa_sigaction == libc::SIG_DFL
+/// Runs inside of the signal: nothing but async-signal-safe calls.
+#[expect(unsafe_code, reason = "only system calls can be made in a signal handler")]
+extern "C" fn on_interrupt(signal: c_int) {
+    // ORDERING: Relaxed; the word is the whole message.
+    let listener = LISTENER.load(Ordering::Relaxed);
+    let is_ours = PIPE.get().is_some_and(|pipe| pipe.process == std::process::id());
+    if listener == NOBODY {
+        return;
+    }
+    if listener == HAS_COME || !is_ours {
+        // SAFETY: resetting a signal and raising it are async-signal-safe; it is delivered when this returns.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: as above.
+        unsafe { libc::raise(signal) };
+        return;
+    }
+    // ORDERING: as above.
+    LISTENER.store(HAS_COME, Ordering::Relaxed);
+    let error_before = io::Error::last_os_error().raw_os_error();
+    // SAFETY: `write` is async-signal-safe; the descriptor is never closed, and one byte is read from a static.
+    unsafe { libc::write(listener, b"!".as_ptr().cast(), 1) };
+    if let Some(before) = error_before {
+        restore_errno(before);
+    }
+}
+
+/// What was interrupted may be about to look at its error.
+#[expect(unsafe_code, reason = "there is no safe way to set errno")]
+fn restore_errno(before: c_int) {
+    #[cfg(any(target_os = "linux", target_os = "emscripten"))]
+    // SAFETY: the location is this thread's own.
+    let errno = unsafe { libc::__errno_location() };
+    #[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd"))]
+    // SAFETY: the location is this thread's own.
+    let errno = unsafe { libc::__error() };
+    #[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+    // SAFETY: the location is this thread's own.
+    let errno = unsafe { libc::__errno() };
+    // SAFETY: it points to this thread's errno.
+    unsafe { *errno = before };
+}
+
+/// Our handler, which does not make other system calls fail.
+#[expect(unsafe_code, reason = "an action has padding and fields that differ between systems")]
+fn our_action() -> libc::sigaction {
+    // SAFETY: zeroed bytes are a valid action: the default one, with an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_interrupt as extern "C" fn(c_int) as usize;
+    action.sa_flags = libc::SA_RESTART;
+    action
+}
+
+/// Sets what becomes of the signal, if anything new is given, and gives what it was.
+#[expect(unsafe_code, reason = "no safe interface tells or sets what becomes of a signal")]
+fn change_action(new: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
+    let mut before = MaybeUninit::<libc::sigaction>::zeroed();
+    let new = new.map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: both pointers are null or valid, and the handler, if any, is async-signal-safe.
+    if unsafe { libc::sigaction(SIGINT, new, before.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has written it.
+    Ok(unsafe { before.assume_init() })
 }

@@ -40,6 +40,8 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("a_thread_s_run_leaves_ctrl_c_alone", a_thread_s_run_leaves_ctrl_c_alone, Ends::Interrupted("running")),
     ("a_handler_of_the_user_s_own_is_not_taken", a_handler_of_the_user_s_own_is_not_taken, Ends::Well),
+    ("a_handler_installed_after_run_is_left_alone", a_handler_installed_after_run_is_left_alone, Ends::Well),
+    ("a_handler_installed_during_run_stays", a_handler_installed_during_run_stays, Ends::Well),
     ("a_signal_that_is_ignored_stays_ignored", a_signal_that_is_ignored_stays_ignored, Ends::Well),
     ("main_may_swallow_an_interruption", main_may_swallow_an_interruption, Ends::Well),
     ("an_interruption_beside_a_cancellation_is_a_cancellation", beside_a_cancellation, Ends::Well),
@@ -126,10 +128,7 @@ fn a_thread_s_run_leaves_ctrl_c_alone() {
 }
 
 fn a_handler_of_the_user_s_own_is_not_taken() {
-    let has_come = Arc::default();
-    #[expect(clippy::disallowed_types, reason = "signal-hook's own interface")]
-    let flag: Arc<AtomicBool> = Arc::clone(&has_come);
-    signal_hook::flag::register(signal_hook::consts::SIGINT, flag).unwrap();
+    let has_come = install_handler();
     for _ in 0..2 {
         run(async {
             ctrl_c();
@@ -138,6 +137,31 @@ fn a_handler_of_the_user_s_own_is_not_taken() {
             }
         })
         .unwrap();
+        assert!(has_come.swap(false, Ordering::Relaxed));
+    }
+}
+
+#[expect(clippy::disallowed_types, reason = "signal-hook's own interface")]
+fn install_handler() -> Arc<AtomicBool> {
+    let has_come = Arc::default();
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&has_come)).unwrap();
+    has_come
+}
+
+fn a_handler_installed_after_run_is_left_alone() {
+    run(async {}).unwrap();
+    let has_come = install_handler();
+    ctrl_c();
+    assert!(has_come.swap(false, Ordering::Relaxed));
+    run(async {}).unwrap();
+    ctrl_c();
+    assert!(has_come.load(Ordering::Relaxed));
+}
+
+fn a_handler_installed_during_run_stays() {
+    let has_come = run(async { install_handler() }).unwrap();
+    for _ in 0..2 {
+        ctrl_c();
         assert!(has_come.swap(false, Ordering::Relaxed));
     }
 }
