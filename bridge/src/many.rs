@@ -131,8 +131,7 @@ pub fn wait(
 ) -> Result<DoneAndPending, WouldDeadlock> {
     let watch = Watch::begin(futures)?;
     let deadline = timeout.and_then(Deadline::after);
-    let needs = if when == ReturnWhen::AllCompleted { Needs::All } else { Needs::Any };
-    let _blocked = if deadline.is_none() { Some(enter(needs, futures)?) } else { None };
+    let _blocked = if deadline.is_none() { Some(enter(when, futures)?) } else { None };
     while !is_enough(futures, when) && !deadline.is_some_and(Deadline::has_passed) {
         watch.parker.park(deadline);
     }
@@ -141,9 +140,14 @@ pub fn wait(
 }
 
 /// Says that this thread waits for those that are pending. (A promise belongs to no thread.)
-fn enter(needs: Needs, futures: &[&dyn AnyFuture]) -> Result<Blocked, WouldDeadlock> {
+fn enter(when: ReturnWhen, futures: &[&dyn AnyFuture]) -> Result<Blocked, WouldDeadlock> {
+    let needs = if when == ReturnWhen::AllCompleted { Needs::All } else { Needs::Any };
     let pending: Vec<_> =
         futures.iter().filter(|future| !is_done(**future)).map(|future| future.cell_ptr().get()).collect();
+    // After that look, so that what is not pending counts here, and what is pending counts under the table's lock.
+    if is_enough(futures, when) {
+        return Ok(Blocked::NOT);
+    }
     let has_promise = pending.iter().any(|cell| cell.header().core.is_none());
     let with_loop: Vec<_> = pending.into_iter().filter(|cell| cell.header().core.is_some()).collect();
     match needs {
@@ -240,7 +244,11 @@ impl Iterator for AsCompleted<'_> {
                 return Some(Err(FutureError::TimedOut));
             }
             let left: Vec<_> = self.left.iter().map(|&index| self.futures[index]).collect();
-            let blocked = if self.deadline.is_none() { enter(Needs::Any, &left) } else { Ok(Blocked::NOT) };
+            let blocked = if self.deadline.is_none() {
+                enter(ReturnWhen::FirstCompleted, &left)
+            } else {
+                Ok(Blocked::NOT)
+            };
             match blocked {
                 Ok(_blocked) => self.watch.parker.park(self.deadline),
                 Err(error) => {

@@ -162,6 +162,27 @@ fn a_thread_that_ends_ends_the_waits_for_its_loop() {
     assert!(matches!(remote.submit::<(), _>((), async {}).result(), Err(FutureError::LoopClosed(_))));
 }
 
+/// A future that is dropped does not keep the waker until the end, which may never come.
+#[test]
+fn a_dropped_future_drops_its_waker_at_once() {
+    struct Counted;
+    impl std::task::Wake for Counted {
+        fn wake(self: Arc<Self>) {}
+    }
+    let counted = Arc::new(Counted);
+    let waker = Waker::from(Arc::clone(&counted));
+    let (_promise, mut future) = perloop_bridge::Promise::<()>::new();
+    let mut cx = std::task::Context::from_waker(&waker);
+    assert!(std::pin::Pin::new(&mut future).poll(&mut cx).is_pending());
+    let mut completion = Box::pin(future.completion());
+    assert!(completion.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(Arc::strong_count(&counted), 4);
+    drop(completion);
+    assert_eq!(Arc::strong_count(&counted), 3);
+    drop(future);
+    assert_eq!(Arc::strong_count(&counted), 2);
+}
+
 /// What a runtime takes from the ready list and loses does not leave its submitter waiting.
 #[test]
 fn a_lost_submission_ends_cancelled() {

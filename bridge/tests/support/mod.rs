@@ -37,8 +37,12 @@ pub struct Driver {
 
 impl Driver {
     pub fn new(spin: Spin) -> Self {
+        Self::named("test", spin)
+    }
+
+    pub fn named(name: &str, spin: Spin) -> Self {
         let bell = TestBell::default();
-        Self { home: Home::new("test", spin, Box::new(bell.clone())), bell }
+        Self { home: Home::new(name, spin, Box::new(bell.clone())), bell }
     }
 
     /// Takes what has come, and runs what was ready then.
@@ -104,11 +108,15 @@ impl LoopThread {
     }
 
     pub fn start_with(spin: Spin) -> Self {
+        Self::start_named("test", spin)
+    }
+
+    pub fn start_named(name: &'static str, spin: Spin) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (send, receive) = mpsc::channel();
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
-            let driver = Driver::new(spin);
+            let driver = Driver::named(name, spin);
             send.send(driver.home.remote()).unwrap();
             driver.run_until(|| stopped.load(SeqCst));
             driver.home.close(Closing::Closed);
