@@ -3,12 +3,13 @@
 use std::ptr::NonNull;
 
 use crate::bell::Bell;
+use crate::deadlock;
 use crate::errors::{Forked, LoopClosed, LoopDied, Refusal};
 use crate::home::{HomeState, Ready};
 use crate::inbox::{Inbox, Pushed};
 use crate::sync::{
     Alive, AtomicU32, AtomicUsize, Mutex, Ordering, ThreadToken, UnsafeCell, free, generation, lock,
-    this_core,
+    this_core, this_thread,
 };
 use crate::task::{CellPtr, TaskList};
 use crate::wait::Spin;
@@ -158,11 +159,22 @@ impl LoopCore {
     }
 
     /// Home, with the loop open: one of its tasks awaits a cross-thread future.
-    pub(crate) fn note_outside_wait(core: NonNull<LoopCore>, cell: CellPtr) {
+    pub(crate) fn note_outside_wait(core: NonNull<LoopCore>, cell: CellPtr) -> Option<u64> {
         // SAFETY: as for `push_ready`.
         let this = unsafe { core.as_ref() };
         this.alive.check();
-        this.on_home(|home| home.note_outside_wait(cell));
+        this.on_home(|home| home.note_outside_wait(cell))
+    }
+
+    /// Any thread: a task of the loop of this number does not await the future any longer. In another thread than that
+    /// loop's the note stays until the future is done.
+    pub(crate) fn forget_outside_wait(id: u64, cell: CellPtr) {
+        if let Some(core) = deadlock::find_loop(id)
+            && core.thread == this_thread()
+            && let Some(noted) = core.on_home(|home| home.forget_outside_wait(cell))
+        {
+            noted.release();
+        }
     }
 
     /// Home, with the loop open: changes the list of its tasks.

@@ -124,7 +124,9 @@ pub(crate) fn enter_for_many(needs: Needs, cells: &[CellPtr]) -> Result<Blocked,
 fn enter_for(needs: Needs, for_ends: Vec<ForEnd>) -> Result<Blocked, WouldDeadlock> {
     let from = this_thread();
     let mut table = lock(&TABLE);
-    if !table.owns_loops(from) && for_ends.iter().all(|end| end.to != from) {
+    // Who does not block just now (a scope) may make a loop meanwhile, so it is entered in any case.
+    let blocks_now = for_ends.iter().all(|end| end.to != from && end.end_of.is_some());
+    if blocks_now && !table.owns_loops(from) {
         return Ok(Blocked(None));
     }
     table.tickets += 1;

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::core::LoopCore;
 use crate::deadlock;
 use crate::errors::{Forked, FutureError, Panicked};
 use crate::foreign::drop_contained;
-use crate::sync::{Deadline, generation, thread_cell};
+use crate::sync::{Deadline, thread_cell};
 use crate::task::{AfterCancel, CellPtr, TaskRef};
 use crate::wait::{Hint, block, has_reached, look_for_end};
 use crate::watchers::{self, Place, Tell, Until};
@@ -50,9 +51,8 @@ use crate::watchers::{self, Place, Tell, Until};
 pub struct CrossThreadFuture<T> {
     cell: CellPtr,
     hint: Hint,
-    generation: u32,
-    /// Where our waker stands, if we were polled.
-    place: Option<Place>,
+    /// Our waker, if we were polled.
+    awaiting: Option<Awaiting>,
     output: PhantomData<T>,
 }
 
@@ -98,7 +98,7 @@ pub fn drop_cancelled<R>(drop_it: impl FnOnce() -> R) -> R {
 impl<T> CrossThreadFuture<T> {
     /// The caller gives one reference.
     pub(crate) fn new(cell: CellPtr, hint: Hint) -> Self {
-        Self { cell, hint, generation: generation(), place: None, output: PhantomData }
+        Self { cell, hint, awaiting: None, output: PhantomData }
     }
 
     pub(crate) fn cell(&self) -> CellPtr {
@@ -350,11 +350,11 @@ impl<T> CrossThreadFuture<T> {
     /// # Ok::<(), perloop::InvalidState>(())
     /// ```
     pub fn completion(&self) -> Completion<'_, T> {
-        Completion { future: self, place: None }
+        Completion { future: self, awaiting: None }
     }
 
     fn is_inherited(&self) -> bool {
-        self.generation != generation()
+        self.hint.is_inherited()
     }
 
     /// Pending, and for ever: its loop lives in the parent process.
@@ -387,7 +387,7 @@ impl<T> CrossThreadFuture<T> {
             return Err(FutureError::Forked(Forked));
         }
         deadlock::check_own_thread(self.cell).map_err(FutureError::WouldDeadlock)?;
-        if timeout != Some(Duration::ZERO) && look_for_end(self.cell, until, self.hint) {
+        if timeout != Some(Duration::ZERO) && look_for_end(self.cell, until, self.hint, timeout) {
             return Ok(());
         }
         // A wait that ends by itself is in nobody's way for ever; nor can one for a bare future be told from others.
@@ -403,18 +403,29 @@ impl<T> CrossThreadFuture<T> {
     }
 }
 
+/// An await of a future that is not done.
+#[derive(Debug)]
+struct Awaiting {
+    /// Where the waker stands.
+    place: Place,
+    /// The number of the loop that has noted the wait.
+    noted_by: Option<NonZeroU64>,
+}
+
 /// Registers `waker` with the cell. True: it is done.
-fn poll_done(cell: CellPtr, place: &mut Option<Place>, cx: &Context<'_>) -> bool {
+fn poll_done(cell: CellPtr, awaiting: &mut Option<Awaiting>, cx: &Context<'_>) -> bool {
     let task = TaskRef::from_waker(cx.waker());
-    let waits = match *place {
+    let waits = match awaiting {
         _ if has_reached(cell, Until::Done) => false,
-        Some(at) => watchers::replace_waker(cell, at, cx.waker()),
+        Some(Awaiting { place, .. }) => watchers::replace_waker(cell, *place, cx.waker()),
         None => {
-            *place = watchers::watch(cell, Until::Done, Tell::Task(cx.waker().clone()));
-            if let (Some(_), Some(task)) = (&place, &task) {
-                task.note_outside_wait(cell);
-            }
-            place.is_some()
+            let place = watchers::watch(cell, Until::Done, Tell::Task(cx.waker().clone()));
+            *awaiting = place.map(|place| {
+                let noted_by =
+                    task.as_ref().and_then(|task| task.note_outside_wait(cell)).and_then(NonZeroU64::new);
+                Awaiting { place, noted_by }
+            });
+            awaiting.is_some()
         }
     };
     if let Some(task) = task.filter(|_| waits) {
@@ -424,9 +435,12 @@ fn poll_done(cell: CellPtr, place: &mut Option<Place>, cx: &Context<'_>) -> bool
 }
 
 /// Takes a waker out that is not needed any more.
-fn forget_waker(cell: CellPtr, place: &mut Option<Place>) {
-    if let Some(place) = place.take() {
+fn forget_waker(cell: CellPtr, awaiting: &mut Option<Awaiting>) {
+    if let Some(Awaiting { place, noted_by }) = awaiting.take() {
         drop_contained(watchers::leave(cell, place));
+        if let Some(id) = noted_by {
+            LoopCore::forget_outside_wait(id.get(), cell);
+        }
     }
 }
 
@@ -435,7 +449,7 @@ impl<T> Future for CrossThreadFuture<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let cell = self.cell;
-        if !poll_done(cell, &mut self.place, cx) {
+        if !poll_done(cell, &mut self.awaiting, cx) {
             // In the child of a fork nobody will ever wake us.
             return if self.is_lost() {
                 Poll::Ready(Err(FutureError::Forked(Forked)))
@@ -443,15 +457,15 @@ impl<T> Future for CrossThreadFuture<T> {
                 Poll::Pending
             };
         }
-        forget_waker(cell, &mut self.place);
+        forget_waker(cell, &mut self.awaiting);
         Poll::Ready(self.outcome())
     }
 }
 
 impl<T> Drop for CrossThreadFuture<T> {
     fn drop(&mut self) {
-        let was_awaited = self.place.is_some();
-        forget_waker(self.cell, &mut self.place);
+        let was_awaited = self.awaiting.is_some();
+        forget_waker(self.cell, &mut self.awaiting);
         if was_awaited && DROPS_CANCELLED.with(Cell::get) {
             self.cancel();
         }
@@ -487,7 +501,7 @@ impl<T> fmt::Debug for CrossThreadFuture<T> {
 /// ```
 pub struct Completion<'a, T> {
     future: &'a CrossThreadFuture<T>,
-    place: Option<Place>,
+    awaiting: Option<Awaiting>,
 }
 
 impl<T> Future for Completion<'_, T> {
@@ -495,17 +509,17 @@ impl<T> Future for Completion<'_, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let cell = self.future.cell;
-        if !poll_done(cell, &mut self.place, cx) && !self.future.is_lost() {
+        if !poll_done(cell, &mut self.awaiting, cx) && !self.future.is_lost() {
             return Poll::Pending;
         }
-        forget_waker(cell, &mut self.place);
+        forget_waker(cell, &mut self.awaiting);
         Poll::Ready(())
     }
 }
 
 impl<T> Drop for Completion<'_, T> {
     fn drop(&mut self) {
-        forget_waker(self.future.cell, &mut self.place);
+        forget_waker(self.future.cell, &mut self.awaiting);
     }
 }
 

@@ -118,17 +118,25 @@ pub(crate) struct HomeState {
     /// Submissions that were popped and not adopted yet.
     pub(crate) in_hand: usize,
     pub(crate) is_closed: bool,
-    /// The cross-thread futures that tasks of the loop await, each with a reference, if the runtime asked for that.
-    outside_waits: Option<Vec<CellPtr>>,
+    /// The cross-thread futures that tasks of the loop await, each with a reference, if the runtime asked for that; and
+    /// the loop's number.
+    outside_waits: Option<(u64, Vec<CellPtr>)>,
 }
 
 impl HomeState {
-    /// A task of the loop awaits a cross-thread future.
-    pub(crate) fn note_outside_wait(&mut self, cell: CellPtr) {
-        if let Some(cells) = &mut self.outside_waits {
-            cell.retain();
-            cells.push(cell);
-        }
+    /// A task of the loop awaits a cross-thread future. The loop's number, if that was noted.
+    pub(crate) fn note_outside_wait(&mut self, cell: CellPtr) -> Option<u64> {
+        let (id, cells) = self.outside_waits.as_mut()?;
+        cell.retain();
+        cells.push(cell);
+        Some(*id)
+    }
+
+    /// It awaits it no longer. What comes back is the noted one, whose reference the caller releases.
+    pub(crate) fn forget_outside_wait(&mut self, cell: CellPtr) -> Option<CellPtr> {
+        let (_, cells) = self.outside_waits.as_mut()?;
+        let index = cells.iter().position(|noted| *noted == cell)?;
+        Some(cells.swap_remove(index))
     }
 
     pub(crate) fn push(&mut self, entry: Ready) {
@@ -620,7 +628,7 @@ impl Home {
     /// assert!(!home.has_outside_waits());
     /// ```
     pub fn note_outside_waits(&self) {
-        self.core.on_home(|home| _ = home.outside_waits.get_or_insert_default());
+        self.core.on_home(|home| home.outside_waits = Some((self.id, Vec::new())));
     }
 
     /// Says whether a cross-thread future that a task of the loop awaited is still outstanding, if they are noted: on
@@ -635,11 +643,13 @@ impl Home {
     /// assert!(!home.has_outside_waits());
     /// ```
     pub fn has_outside_waits(&self) -> bool {
-        let noted = self.core.on_home(|home| home.outside_waits.as_mut().map(std::mem::take));
-        let (over, outstanding): (Vec<_>, Vec<_>) =
-            noted.into_iter().flatten().partition(|cell| has_reached(*cell, Until::Done));
+        let is_over = |cell: &CellPtr| has_reached(*cell, Until::Done);
+        let noted =
+            self.core.on_home(|home| home.outside_waits.as_mut().map(|(_, cells)| std::mem::take(cells)));
+        let (over, outstanding): (Vec<_>, Vec<_>) = noted.into_iter().flatten().partition(is_over);
         let is_outstanding = !outstanding.is_empty();
-        self.core.on_home(|home| home.outside_waits.iter_mut().for_each(|noted| noted.extend(&outstanding)));
+        self.core
+            .on_home(|home| home.outside_waits.iter_mut().for_each(|(_, cells)| cells.extend(&outstanding)));
         // The last reference may drop an output, which is foreign code.
         over.into_iter().for_each(CellPtr::release);
         is_outstanding
@@ -683,7 +693,7 @@ impl Home {
         let rest = self.core.inbox.close();
         let refused: Vec<TaskRef> = backlog.chain(rest).filter_map(|node| self.last_of_inbox(node)).collect();
         // From here on foreign code runs.
-        noted.into_iter().flatten().for_each(CellPtr::release);
+        noted.into_iter().flat_map(|(_, cells)| cells).for_each(CellPtr::release);
         for entry in entries.into_iter().chain(refused.into_iter().map(Ready::Adopt)) {
             self.end_entry(entry);
         }

@@ -57,7 +57,7 @@ impl<T: Send + 'static> Promise<T> {
             Birth { state: State::bare(), local: Local::submitted(), core: None, thread: this_thread() };
         let cell = Bare::<T>::bare(birth, ());
         let promise = Self { cell, is_set: false, output: std::marker::PhantomData };
-        (promise, CrossThreadFuture::new(cell, Hint::NONE))
+        (promise, CrossThreadFuture::new(cell, Hint::none()))
     }
 
     /// Says that the work begins: from now on the future can't be cancelled. False: it was cancelled before, or has

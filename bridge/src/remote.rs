@@ -295,7 +295,7 @@ impl Remote {
         body: B,
     ) -> (CellPtr, CrossThreadFuture<B::Output>) {
         let cell = Cell::<R, B>::seeded(self.birth(State::submitted(), Local::submitted()), seed, body);
-        let hint = Hint { spin: self.0.spin, ran_on: self.0.ran_on() };
+        let hint = Hint::new(self.0.spin, self.0.ran_on());
         (cell, CrossThreadFuture::new(cell, hint))
     }
 

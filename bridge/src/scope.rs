@@ -24,7 +24,7 @@ struct Lent(CellPtr, Hint);
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if !look_for_end(self.0, Until::Ended, self.1) {
+        if !look_for_end(self.0, Until::Ended, self.1, None) {
             // A wait without a deadline is not given up.
             drop(block(self.0, Until::Ended, None));
         }
@@ -146,7 +146,7 @@ impl Remote {
     }
 
     fn hint(&self) -> Hint {
-        Hint { spin: self.core().spin, ran_on: self.core().ran_on() }
+        Hint::new(self.core().spin, self.core().ran_on())
     }
 }
 
@@ -219,7 +219,7 @@ impl Drop for EndOfScope {
         if self.has_panicked {
             for &cell in &lent {
                 cell.retain();
-                CrossThreadFuture::<()>::new(cell, Hint::NONE).cancel();
+                CrossThreadFuture::<()>::new(cell, Hint::none()).cancel();
             }
         }
         for &cell in &lent {
@@ -228,10 +228,11 @@ impl Drop for EndOfScope {
         }
         // Only now, since as long as one body is left it may look at the outcome of another.
         for cell in lent {
-            // What nobody took may borrow as well, and the memory may outlive us (in a waker).
+            // A value that nobody took may borrow as well, and the memory may outlive us (in a waker). An error borrows
+            // nothing, and a callback may be looking at it just now (rule 7): it stays.
             let state = &cell.header().state;
-            if state.load().is_finished() && state.take() {
-                cell.drop_stage();
+            if state.load().is_finished() && cell.error().is_none() && state.take() {
+                cell.drop_value();
             }
             cell.release();
         }

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use crate::sync::{Deadline, Parker, cores, spin_loop, this_core, thread_cell};
+use crate::sync::{Deadline, Parker, cores, generation, spin_loop, this_core, thread_cell};
 use crate::task::CellPtr;
 use crate::watchers::{self, Tell, Until};
 
@@ -130,12 +130,27 @@ fn look_for(limit: Duration, news: impl Fn() -> bool) -> bool {
 /// What a blocking wait knows of the loop that it waits for, from the moment of the submission.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hint {
-    pub(crate) spin: Spin,
-    pub(crate) ran_on: u32,
+    spin: Spin,
+    ran_on: u32,
+    /// The process that it was in, counted in forks.
+    generation: u32,
 }
 
 impl Hint {
-    pub(crate) const NONE: Self = Self { spin: Spin::Never, ran_on: u32::MAX };
+    /// About a loop that looks as `spin` says and last ran on the core `ran_on`.
+    pub(crate) fn new(spin: Spin, ran_on: u32) -> Self {
+        Self { spin, ran_on, generation: generation() }
+    }
+
+    /// About nothing that is worth looking for.
+    pub(crate) fn none() -> Self {
+        Self::new(Spin::Never, u32::MAX)
+    }
+
+    /// Was the process forked since?
+    pub(crate) fn is_inherited(self) -> bool {
+        self.generation != generation()
+    }
 }
 
 thread_cell! {
@@ -146,13 +161,18 @@ thread_cell! {
 /// The wait was given up: the time was up.
 pub(crate) struct TimedOut;
 
-/// Looks for the future's end without blocking for long.
-pub(crate) fn look_for_end(cell: CellPtr, until: Until, hint: Hint) -> bool {
+/// Looks for the future's end without blocking for long, and not longer than the wait may last.
+pub(crate) fn look_for_end(cell: CellPtr, until: Until, hint: Hint, timeout: Option<Duration>) -> bool {
+    let at_most = timeout.unwrap_or(Duration::MAX);
+    let spin = match hint.spin {
+        Spin::For(limit) => Spin::For(limit.min(at_most)),
+        other => other,
+    };
     let has_come = || has_reached(cell, until);
     let is_same_core = || hint.ran_on == this_core() && hint.ran_on != u32::MAX;
     LOOKER.with(|kept| {
         let mut looker = kept.get();
-        let found = looker.look(hint.spin, LOOK_FOR_END, has_come, is_same_core);
+        let found = looker.look(spin, LOOK_FOR_END.min(at_most), has_come, is_same_core);
         kept.set(looker);
         found
     })

@@ -4,6 +4,7 @@
 //! that nobody waits for is completed without one. Who comes puts itself into the list first and says so in the word
 //! then; who completes changes the word first and looks into the list then. So one of the two sees the other.
 
+use std::num::NonZeroU32;
 use std::task::Waker;
 
 use crate::foreign::{contain, drop_contained};
@@ -44,7 +45,7 @@ impl Tell {
 
 /// A place in the list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Place(u32);
+pub(crate) struct Place(NonZeroU32);
 
 /// The list, in the order of coming.
 #[derive(Default)]
@@ -58,8 +59,8 @@ pub(crate) fn watch(cell: CellPtr, until: Until, tell: Tell) -> Option<Place> {
     let header = cell.header();
     let place = {
         let mut watchers = lock(&header.watchers);
+        let place = Place(NonZeroU32::MIN.saturating_add(watchers.places));
         watchers.places = watchers.places.wrapping_add(1);
-        let place = Place(watchers.places);
         watchers.list.push((place, until, tell));
         place
     };

@@ -33,13 +33,22 @@ const HAS_COME: c_int = -2;
 #[expect(clippy::disallowed_types, reason = "a signal handler can reach nothing but a static")]
 static LISTENER: AtomicI32 = AtomicI32::new(NOBODY);
 
+/// The process that listens: the child of a fork must not write to its parent.
+#[expect(clippy::disallowed_types, reason = "a signal handler can reach nothing but a static")]
+static LISTENING_PROCESS: AtomicI32 = AtomicI32::new(0);
+
 /// Made once and never closed, so that a handler that is late writes into nothing else.
 static PIPE: OnceCell<Pipe> = OnceCell::new();
+
+thread_local! {
+    /// The pipe of a process that was forked from the one that made the first.
+    static PIPE_OF_CHILD: Cell<Option<&'static Pipe>> = const { Cell::new(None) };
+}
 
 struct Pipe {
     read_end: UnixStream,
     write_end: UnixStream,
-    /// The process that it belongs to: the child of a fork must not write to its parent.
+    /// The process that it belongs to.
     process: u32,
 }
 
@@ -51,10 +60,16 @@ impl Pipe {
         Ok(Self { read_end, write_end, process: std::process::id() })
     }
 
-    /// This process's pipe.
+    /// This process's pipe. For the main thread.
     fn get() -> io::Result<&'static Self> {
-        let made = PIPE.get_or_try_init(Self::new)?;
-        if made.process == std::process::id() { Ok(made) } else { Ok(Box::leak(Box::new(Self::new()?))) }
+        let is_ours = |pipe: &&Self| pipe.process == std::process::id();
+        let first = PIPE.get_or_try_init(Self::new)?;
+        if let Some(made) = Some(first).filter(is_ours).or(PIPE_OF_CHILD.get().filter(is_ours)) {
+            return Ok(made);
+        }
+        let new = Box::leak(Box::new(Self::new()?));
+        PIPE_OF_CHILD.set(Some(new));
+        Ok(new)
     }
 }
 
@@ -88,6 +103,8 @@ impl Interrupts {
             }
         })?;
         // ORDERING: Relaxed; the word is the whole message, and the pipe is there before the handler is.
+        LISTENING_PROCESS.store(this_process(), Ordering::Relaxed);
+        // ORDERING: as above.
         LISTENER.store(pipe.write_end.as_raw_fd(), Ordering::Relaxed);
         let watching = Self { event_loop: event_loop.clone(), pipe, before, shared };
         change_action(Some(&our_action()))?;
@@ -135,7 +152,8 @@ impl Drop for Interrupts {
 extern "C" fn on_interrupt(signal: c_int) {
     // ORDERING: Relaxed; the word is the whole message.
     let listener = LISTENER.load(Ordering::Relaxed);
-    let is_ours = PIPE.get().is_some_and(|pipe| pipe.process == std::process::id());
+    // ORDERING: as above.
+    let is_ours = LISTENING_PROCESS.load(Ordering::Relaxed) == this_process();
     if listener == NOBODY {
         return;
     }
@@ -154,6 +172,10 @@ extern "C" fn on_interrupt(signal: c_int) {
     if let Some(before) = error_before {
         restore_errno(before);
     }
+}
+
+fn this_process() -> c_int {
+    std::process::id().cast_signed()
 }
 
 /// What was interrupted may be about to look at its error.

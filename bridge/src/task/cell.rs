@@ -119,6 +119,7 @@ struct VTable {
     take_output: unsafe fn(CellPtr, *mut ()),
     copy_output: unsafe fn(CellPtr, *mut ()),
     error: unsafe fn(CellPtr) -> Option<FutureError>,
+    drop_value: unsafe fn(CellPtr),
     free: unsafe fn(CellPtr),
 }
 
@@ -153,6 +154,7 @@ impl<R: Record, B: Future> Cell<R, B> {
         take_output: Self::take_output,
         copy_output: Self::copy_output,
         error: Self::error,
+        drop_value: Self::drop_value,
         free: Self::free,
     };
 
@@ -344,6 +346,18 @@ impl<R: Record, B: Future> Cell<R, B> {
         });
     }
 
+    /// Any thread: drops a published value, and leaves its dead bits behind.
+    ///
+    /// # Safety
+    /// As `of`; the output is a value, and the caller has won the right to it (rule 7).
+    unsafe fn drop_value(cell: CellPtr) {
+        let mut value = MaybeUninit::<Result<B::Output, FutureError>>::uninit();
+        // SAFETY: the caller's promise.
+        unsafe { Self::copy_output(cell, value.as_mut_ptr().cast()) };
+        // SAFETY: `copy_output` has written it.
+        drop_contained(unsafe { value.assume_init() });
+    }
+
     /// # Safety
     /// As `of`, and the output is published (rule 7).
     unsafe fn error(cell: CellPtr) -> Option<FutureError> {
@@ -500,6 +514,12 @@ impl CellPtr {
         unsafe { (self.header().vtable.copy_output)(self, output.as_mut_ptr().cast()) };
         // SAFETY: `copy_output` has written it.
         unsafe { output.assume_init() }
+    }
+
+    /// Drops a published value that nobody took.
+    pub(crate) fn drop_value(self) {
+        // SAFETY: rule 7, by our caller, who has seen that it is a value and has won `State::take`.
+        unsafe { (self.header().vtable.drop_value)(self) }
     }
 
     /// The published output's error.

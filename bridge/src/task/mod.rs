@@ -229,12 +229,11 @@ impl TaskRef {
         self.local().set(WAITS_ELSEWHERE);
     }
 
-    /// The body awaits a cross-thread future. One of its own loop, or that anybody may set, is not outside.
-    pub(crate) fn note_outside_wait(&self, cell: CellPtr) {
+    /// The body awaits a cross-thread future. One of its own loop, or that anybody may set, is not
+    /// outside. The loop's number, if it notes such waits.
+    pub(crate) fn note_outside_wait(&self, cell: CellPtr) -> Option<u64> {
         let is_outside = cell.header().core.is_some_and(|core| core != self.core());
-        if is_outside && !self.has_ended() {
-            LoopCore::note_outside_wait(self.core(), cell);
-        }
+        if is_outside && !self.has_ended() { LoopCore::note_outside_wait(self.core(), cell) } else { None }
     }
 
     /// On the home thread: somebody keeps the task's waker.

@@ -1,5 +1,6 @@
 //! Turning the loop: `run_forever`, `run_until_complete`, `run_once`, `stop`.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::panic::Location;
 use std::rc::Rc;
@@ -9,7 +10,7 @@ use perloop_bridge::{Forked, FutureError};
 
 use crate::current;
 use crate::errors::{LoopError, StoppedBeforeDone, WrongLoop};
-use crate::event_loop::EventLoop;
+use crate::event_loop::{EventLoop, WeakLoop};
 use crate::task::{AnyTask, Seed, TaskRecord};
 
 /// The loop runs in this thread as long as this lives. If a panic of the loop's own ends it, the loop dies with it.
@@ -33,9 +34,11 @@ impl<'a> Running<'a> {
         }
         event_loop.0.is_running.set(true);
         event_loop.0.home.set_running(true);
-        tracing::trace!(target: "perloop", event_loop = event_loop.name(), "start");
         let before = current::set_running(Some(event_loop.clone()));
-        Ok(Self { event_loop, before, was_panicking: std::thread::panicking() })
+        let running = Self { event_loop, before, was_panicking: std::thread::panicking() };
+        // A subscriber is foreign code: if it panics, the loop is not left running.
+        tracing::trace!(target: "perloop", event_loop = event_loop.name(), "start");
+        Ok(running)
     }
 }
 
@@ -130,8 +133,8 @@ impl EventLoop {
         let (driven, outcome) = self.0.home.lend(record, main, |task| {
             let task = AnyTask::new(task.clone());
             begun(task.clone());
-            let stop = self.clone();
-            task.add_done_callback(move |_| stop.stop());
+            let end = RunEnd::new(self);
+            task.add_done_callback(move |_| end.come());
             self.turn_until_stopped()?;
             // Whoever called hears of its panic, so that the exception handler need not.
             drop(task.exception());
@@ -169,9 +172,13 @@ impl EventLoop {
             let belongs_to = task.loop_name();
             return Err(LoopError::WrongLoop(WrongLoop { belongs_to, used_on: self.name().to_owned() }));
         }
-        let stop = self.clone();
-        task.add_done_callback(move |_| stop.stop());
-        self.turn_until_stopped()?;
+        let end = RunEnd::new(self);
+        let in_callback = Rc::clone(&end);
+        task.add_done_callback(move |_| in_callback.come());
+        let turned = self.turn_until_stopped();
+        // Stopped by somebody else, the callback is still to come, and must not stop a later run.
+        end.is_over.set(true);
+        turned?;
         drop(running);
         if task.done() { Ok(()) } else { Err(LoopError::StoppedBeforeDone(StoppedBeforeDone)) }
     }
@@ -246,11 +253,39 @@ impl EventLoop {
         self.0.is_stopping.set(true);
     }
 
-    /// Runs until `stop` is called by what `begin` has set up; for the teardown of `run`.
+    /// Runs until what `begin` has set up calls what it gets, whoever else stops the loop meanwhile; for the teardown of
+    /// `run`.
     pub(crate) fn run_until(&self, begin: impl FnOnce(Rc<dyn Fn()>)) -> Result<(), LoopError> {
         let _running = Running::begin(self)?;
-        let event_loop = self.clone();
-        begin(Rc::new(move || event_loop.stop()));
-        self.turn_until_stopped()
+        let end = RunEnd::new(self);
+        let in_callback = Rc::clone(&end);
+        begin(Rc::new(move || in_callback.come()));
+        while !end.has_come.get() {
+            self.turn_until_stopped()?;
+            self.0.is_stopping.set(false);
+        }
+        Ok(())
+    }
+}
+
+/// The end of one run, for the callback that brings it about. It stops no later run, and keeps no loop.
+struct RunEnd {
+    of: WeakLoop,
+    has_come: Cell<bool>,
+    is_over: Cell<bool>,
+}
+
+impl RunEnd {
+    fn new(event_loop: &EventLoop) -> Rc<Self> {
+        Rc::new(Self { of: event_loop.downgrade(), has_come: Cell::new(false), is_over: Cell::new(false) })
+    }
+
+    fn come(&self) {
+        self.has_come.set(true);
+        if let Some(event_loop) = self.of.upgrade()
+            && !self.is_over.get()
+        {
+            event_loop.stop();
+        }
     }
 }

@@ -49,7 +49,9 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn add_reader(&self, source: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
-        self.with_reactor(|reactor| reactor.set_reader(source.as_fd(), repeated(callback))).map(drop)
+        // Held here as well, so that one that is refused is dropped outside of the borrow.
+        let callback = repeated(callback);
+        self.with_reactor(|reactor| reactor.set_reader(source.as_fd(), callback.clone())).map(drop)
     }
 
     /// Stops watching for reading, and drops the callback. False if nobody did: asyncio's `remove_reader`.
@@ -94,7 +96,9 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn add_writer(&self, source: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
-        self.with_reactor(|reactor| reactor.set_writer(source.as_fd(), repeated(callback))).map(drop)
+        // Held here as well, so that one that is refused is dropped outside of the borrow.
+        let callback = repeated(callback);
+        self.with_reactor(|reactor| reactor.set_writer(source.as_fd(), callback.clone())).map(drop)
     }
 
     /// Stops watching for writing, and drops the callback. False if nobody did: asyncio's `remove_writer`.

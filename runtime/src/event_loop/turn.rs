@@ -100,9 +100,12 @@ impl EventLoop {
     fn wait_outside(&self, limit: Option<Duration>) -> io::Result<()> {
         if limit == Some(Duration::ZERO) {
             self.poll_io(limit)?;
-        } else if !self.0.home.look() && self.0.home.fall_asleep() {
+        } else if !self.0.home.look() {
+            // A subscriber is foreign code, which may hand work in: told before the loop is asleep.
             tracing::trace!(target: "perloop", event_loop = self.name(), ?limit, "sleep");
-            self.poll_io(limit)?;
+            if self.0.home.ready_len() == 0 && self.0.home.fall_asleep() {
+                self.poll_io(limit)?;
+            }
         }
         self.0.home.collect();
         Ok(())

@@ -16,8 +16,11 @@ use crate::task::{AnyTask, step};
 pub(crate) enum Watch {
     Task(TaskRef),
     Waker(Waker),
-    Callback(CallRef),
+    /// It does not hold the task, in whose own record it stands.
+    Callback(Callback),
 }
+
+type Callback = Box<dyn FnOnce(&AnyTask)>;
 
 /// Who waits for a task, and for whom it waits.
 #[derive(Debug, Default)]
@@ -56,14 +59,14 @@ impl Watchers {
     }
 
     /// The task's last step: queues them all, in order.
-    pub(crate) fn wake_all(&self, event_loop: &EventLoop) {
+    pub(crate) fn wake_all(&self, event_loop: &EventLoop, ended: &AnyTask) {
         let all = self.first.take().into_iter().chain(self.others.take());
         for (_, watch) in all {
             match watch {
                 Watch::Task(task) => task.wake(),
                 // Foreign code, which may panic: it is no part of the task's own end.
                 Watch::Waker(waker) => run_callback(|| waker.wake()),
-                Watch::Callback(call) => event_loop.0.home.push(Ready::Call(call)),
+                Watch::Callback(callback) => queue_callback(event_loop, ended, callback),
             }
         }
     }
@@ -84,13 +87,13 @@ impl fmt::Debug for Watchers {
     }
 }
 
-/// A done callback, bound to its task.
-struct DoneCallback<F> {
+/// A done callback in the ready list, bound to its task.
+struct DoneCallback {
     task: AnyTask,
-    callback: RefCell<Option<F>>,
+    callback: RefCell<Option<Callback>>,
 }
 
-impl<F: FnOnce(&AnyTask)> Call for DoneCallback<F> {
+impl Call for DoneCallback {
     fn call(self: Rc<Self>) {
         if let Some(callback) = self.callback.take() {
             callback(&self.task);
@@ -98,12 +101,17 @@ impl<F: FnOnce(&AnyTask)> Call for DoneCallback<F> {
     }
 }
 
+fn queue_callback(event_loop: &EventLoop, task: &AnyTask, callback: Callback) {
+    let call = Rc::new(DoneCallback { task: task.clone(), callback: RefCell::new(Some(callback)) });
+    event_loop.0.home.push(Ready::Call(CallRef(call)));
+}
+
 pub(super) fn add_callback(task: &AnyTask, callback: impl FnOnce(&AnyTask) + 'static) {
-    let call = CallRef(Rc::new(DoneCallback { task: task.clone(), callback: RefCell::new(Some(callback)) }));
+    let callback: Callback = Box::new(callback);
     if !task.done() {
-        task.record().waits().watchers.add(Watch::Callback(call));
+        task.record().waits().watchers.add(Watch::Callback(callback));
     } else if let Some(own) = current::find_owned(task.record().loop_id()).filter(|own| !own.is_closed()) {
-        own.0.home.push(Ready::Call(call));
+        queue_callback(&own, task, callback);
     }
 }
 

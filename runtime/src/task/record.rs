@@ -183,10 +183,11 @@ impl Failure {
 
 impl Drop for Failure {
     fn drop(&mut self) {
-        if let Some(Report { to, context }) = self.report.take()
-            && let Some(event_loop) = to.upgrade()
-        {
-            event_loop.call_exception_handler(&context);
+        let Some(Report { to, context }) = self.report.take() else { return };
+        match to.upgrade() {
+            Some(event_loop) => event_loop.call_exception_handler(&context),
+            // Its handler is gone with it.
+            None => tracing::error!(target: "perloop", "{context}"),
         }
     }
 }

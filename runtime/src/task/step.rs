@@ -9,7 +9,7 @@ use perloop_bridge::{FutureError, Panicked, Ready, Stepped, TaskRef, drop_cancel
 
 use crate::cancel::Cancelled;
 use crate::event_loop::EventLoop;
-use crate::task::{Rare, TaskRecord};
+use crate::task::{AnyTask, Rare, TaskRecord};
 
 thread_local! {
     static CURRENT: RefCell<Option<TaskRef>> = const { RefCell::new(None) };
@@ -161,7 +161,7 @@ fn finish(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
     }
     let record: &TaskRecord = task.record();
     if let Some(waits) = record.waits_if_any() {
-        waits.watchers.wake_all(event_loop);
+        waits.watchers.wake_all(event_loop, &AnyTask::new(task.clone()));
     }
 }
 
