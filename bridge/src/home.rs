@@ -22,6 +22,13 @@ use crate::watchers::Until;
 /// the loop's own tasks. What is left comes first in the next turn.
 const BATCH_LIMIT: usize = 1024;
 
+/// The bell of a closed loop.
+struct Silent;
+
+impl Bell for Silent {
+    fn ring(&self) {}
+}
+
 /// Something that the loop runs in its turn. What is to be done with each is shown at [`Home`].
 ///
 /// # Examples
@@ -692,6 +699,8 @@ impl Home {
         self.core.lend(to_come + on_their_way);
         let rest = self.core.inbox.close();
         let refused: Vec<TaskRef> = backlog.chain(rest).filter_map(|node| self.last_of_inbox(node)).collect();
+        // Handles may outlive the loop for long, and need not keep what it slept on. (Nobody sleeps any more.)
+        self.core.replace_bell(Box::new(Silent));
         // From here on foreign code runs.
         noted.into_iter().flat_map(|(_, cells)| cells).for_each(CellPtr::release);
         for entry in entries.into_iter().chain(refused.into_iter().map(Ready::Adopt)) {

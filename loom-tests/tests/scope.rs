@@ -199,3 +199,22 @@ fn a_lender_waits_on_when_its_body_is_cancelled() {
         cell.add();
     });
 }
+
+/// A callback looks at the error of a scoped body. It is told after `ENDED`, so the scope may end meanwhile: had that
+/// end dropped the error where it lies, the callback would look at it at the same time.
+#[test]
+fn an_error_that_a_callback_looks_at_outlives_the_scope() {
+    against_a_turning_loop(3, 1, Publish::AtOnce, |remote, ledger| {
+        let scoped = remote.scope::<(), _, _>(|scope| {
+            let value = ledger.value();
+            let failed = scope.submit((), async move {
+                value.get();
+                panic_any(support::MEANT);
+            });
+            failed.add_done_callback(|failed: &bridge::CrossThreadFuture<()>| {
+                assert!(matches!(failed.exception(), Ok(Some(_))));
+            });
+        });
+        assert_eq!(scoped, Ok(()));
+    });
+}

@@ -253,3 +253,32 @@ fn a_task_of_another_loop_cannot_be_awaited() {
     let error = other.run_until_complete(task).unwrap().unwrap_err();
     assert!(matches!(&error, TaskError::WrongLoop(_)) && error.to_string().contains("'one'"), "{error}");
 }
+
+#[test]
+fn a_done_callback_of_a_task_that_never_ended_is_dropped_with_its_loop() {
+    let event_loop = perloop::new_event_loop().unwrap();
+    let task = event_loop.create_task(std::future::pending::<()>()).unwrap();
+    let alive = Rc::new(());
+    let captured = Rc::clone(&alive);
+    task.add_done_callback(move |_| drop(captured));
+    event_loop.run_once(Some(Duration::ZERO)).unwrap();
+    drop(task);
+    event_loop.close().unwrap();
+    assert_eq!(Rc::strong_count(&alive), 1);
+}
+
+#[test]
+fn a_run_that_was_stopped_does_not_stop_a_later_one() {
+    let event_loop = EventLoop::builder().virtual_time().build().unwrap();
+    let task = event_loop.create_task(perloop::sleep(Duration::from_secs(1))).unwrap();
+    event_loop.stop();
+    assert!(event_loop.run_until_done(&task).is_err());
+    let later = event_loop.run_until_complete(async {
+        perloop::sleep(Duration::from_secs(9)).await;
+        42
+    });
+    assert_eq!(later.unwrap(), 42);
+    let handle = event_loop.handle();
+    drop((task, event_loop));
+    assert!(handle.is_closed(), "nothing keeps the loop");
+}

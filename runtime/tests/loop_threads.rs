@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::panic::resume_unwind;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -184,4 +184,27 @@ fn two_hundred_loops_later_nothing_is_left() {
     let before = descriptors_and_threads();
     (0..200).for_each(|_| come_and_go());
     assert_eq!(descriptors_and_threads(), before);
+}
+
+#[test]
+fn a_stop_before_join_does_not_cut_the_clean_up_short() {
+    for _ in 0..20 {
+        let worker = LoopThread::spawn("worker").unwrap();
+        let is_clean = Arc::new(());
+        let in_task = Arc::clone(&is_clean);
+        let task = run_coroutine_threadsafe(
+            async move {
+                drop(catch_cancelled(std::future::pending::<()>()).await);
+                sleep(Duration::from_millis(1)).await;
+                std::mem::forget(in_task);
+            },
+            &worker,
+        );
+        run_coroutine_threadsafe(async {}, &worker).result().unwrap();
+        worker.stop();
+        worker.stop();
+        worker.join().unwrap();
+        assert!(task.done());
+        assert_eq!(Arc::strong_count(&is_clean), 2, "the clean-up ran to its end");
+    }
 }

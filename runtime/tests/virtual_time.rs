@@ -44,3 +44,19 @@ fn a_submission_to_the_own_loop_does_not_stop_the_clock() {
     });
     assert_eq!(outcome.expect("it runs"), Ok(HOUR));
 }
+
+#[test]
+fn an_await_that_was_given_up_does_not_stop_the_clock() {
+    let worker = LoopThread::spawn("worker").expect("a thread");
+    let outcome = EventLoop::builder().virtual_time().run(async {
+        let mut slow = run_coroutine_threadsafe(sleep(HOUR), &worker);
+        let polled = std::future::poll_fn(|cx| {
+            std::task::Poll::Ready(std::pin::Pin::new(&mut slow).poll(cx).is_pending())
+        });
+        assert!(polled.await);
+        drop(slow);
+        sleep(HOUR).await;
+        get_running_loop().map(|running| running.time())
+    });
+    assert_eq!(outcome.expect("it runs"), Ok(HOUR));
+}

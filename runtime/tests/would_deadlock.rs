@@ -176,3 +176,17 @@ fn a_closed_loop_of_one_s_own_is_refused_rather_than_waited_for() {
     let future = run_coroutine_threadsafe(async {}, &event_loop.handle());
     assert!(matches!(future.result(), Err(FutureError::LoopClosed(_))));
 }
+
+#[test]
+fn a_scope_that_makes_a_loop_counts_as_a_wait_of_its_thread() {
+    let worker = LoopThread::spawn("worker").unwrap();
+    let event_loop = std::cell::RefCell::new(None);
+    let refused = worker.scope(|scope| {
+        let made = named("made inside");
+        let own = made.handle();
+        event_loop.replace(Some(made));
+        scope.submit(async move { own.block_on(async {}) }).result()
+    });
+    let refused = refused.unwrap().unwrap();
+    assert!(matches!(refused, Err(FutureError::WouldDeadlock(_))), "{refused:?}");
+}
