@@ -10,13 +10,34 @@ use tokio::sync::oneshot;
 const ROUND_TRIPS: u32 = 10_000;
 const SUBMISSIONS: u32 = 200_000;
 
+/// On which cores the two sides run.
+#[derive(Clone, Copy, Debug)]
+enum Pinning {
+    /// Where the system puts them.
+    None,
+    /// Both on the first core.
+    Same,
+    /// On the first two.
+    Cross,
+}
+
 fn main() {
+    for pinning in [Pinning::None, Pinning::Same, Pinning::Cross] {
+        std::thread::spawn(move || compare_with(pinning)).join().expect("a bench does not panic");
+    }
+}
+
+fn compare_with(pinning: Pinning) {
+    pin(pinning, false);
     let adaptive = LoopThread::spawn("adaptive").expect("a thread");
     let never = EventLoop::builder().name("never").spin(Spin::Never);
     let never = LoopThread::spawn_with("never", never).expect("a thread");
-    let tokio = tokio_thread();
+    for worker in [&adaptive, &never] {
+        run_coroutine_threadsafe(async move { pin(pinning, true) }, worker).result().expect("it is pinned");
+    }
+    let tokio = tokio_thread(pinning);
     compare(
-        "round trip to an idle loop, p50",
+        &format!("round trip to an idle loop, p50, pinning {pinning:?}"),
         vec![
             contestant("perloop", || {
                 round_trips(|| _ = run_coroutine_threadsafe(async {}, &adaptive).result())
@@ -28,7 +49,7 @@ fn main() {
         ],
     );
     compare(
-        "fire and forget, 1 producer",
+        &format!("fire and forget, 1 producer, pinning {pinning:?}"),
         vec![
             contestant("perloop", || {
                 per_operation(SUBMISSIONS, || {
@@ -46,6 +67,20 @@ fn main() {
     );
 }
 
+/// Puts this thread where it belongs.
+fn pin(pinning: Pinning, is_loop: bool) {
+    let core = match pinning {
+        Pinning::None => return,
+        Pinning::Same => 0,
+        Pinning::Cross => usize::from(is_loop),
+    };
+    let mut cores = rustix::thread::CpuSet::new();
+    cores.set(core);
+    if let Err(error) = rustix::thread::sched_setaffinity(None, &cores) {
+        println!("(not pinned to core {core}: {error})");
+    }
+}
+
 fn round_trips(mut once: impl FnMut()) -> Duration {
     let timed = |_| {
         let start = Instant::now();
@@ -61,9 +96,10 @@ fn tokio_round_trip(tokio: &tokio::runtime::Handle) {
     _ = receiver.blocking_recv();
 }
 
-fn tokio_thread() -> tokio::runtime::Handle {
+fn tokio_thread(pinning: Pinning) -> tokio::runtime::Handle {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
+        pin(pinning, true);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         sender.send(runtime.handle().clone()).expect("somebody waits for it");
         runtime.block_on(std::future::pending::<()>());

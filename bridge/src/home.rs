@@ -480,7 +480,12 @@ impl Home {
     pub fn collect(&self) {
         // A backlog is older than what the inbox has, so that waits; a loop that fell asleep had none.
         let room = self.receive(BATCH_LIMIT);
-        if room > 0 && (self.is_asleep.replace(false) || self.core.inbox.has_news()) {
+        let was_asleep = room > 0 && self.is_asleep.replace(false);
+        if was_asleep {
+            // A thread that slept may wake elsewhere.
+            self.core.publish_core();
+        }
+        if was_asleep || (room > 0 && self.core.inbox.has_news()) {
             let news = self.core.inbox.take();
             self.core.on_home(|home| home.backlog = news);
             self.receive(room);

@@ -124,19 +124,6 @@ mod real {
         u32::MAX
     }
 
-    /// How many cores this process may use.
-    pub(crate) fn cores() -> usize {
-        thread_local! {
-            static CORES: Cell<usize> = const { Cell::new(0) };
-        }
-        CORES.with(|cores| {
-            if cores.get() == 0 {
-                cores.set(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-            }
-            cores.get()
-        })
-    }
-
     static FORKS: AtomicU32 = AtomicU32::new(0);
 
     /// How many forks lie between this process and the one that was started: what is made in one generation of
@@ -272,9 +259,6 @@ mod modelled {
 
     pub(crate) fn this_core() -> u32 {
         u32::MAX
-    }
-    pub(crate) fn cores() -> usize {
-        2
     }
     pub(crate) fn generation() -> u32 {
         0

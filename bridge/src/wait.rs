@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use crate::sync::{Deadline, Parker, cores, generation, spin_loop, this_core, thread_cell};
+use crate::sync::{Deadline, Parker, generation, spin_loop, this_core, thread_cell};
 use crate::task::CellPtr;
 use crate::watchers::{self, Tell, Until};
 
@@ -49,8 +49,6 @@ const PATIENCE: u32 = 3;
 const FIRST_SKIP: u32 = 64;
 /// How often at the most.
 const LAST_SKIP: u32 = 1 << 14;
-/// How often if the other side last ran on the looker's own core.
-const SAME_CORE_SKIP: u32 = 1 << 10;
 /// Looks between two looks at the clock.
 const ROUND: u32 = 16;
 
@@ -79,7 +77,7 @@ impl Looker {
         if news() {
             return true;
         }
-        if adapts && (cores() == 1 || !self.may_look(is_same_core)) {
+        if adapts && !self.may_look(is_same_core) {
             return false;
         }
         let found = look_for(limit, news);
@@ -94,7 +92,8 @@ impl Looker {
             return self.skips == 0;
         }
         if is_same_core() {
-            self.skips = SAME_CORE_SKIP;
+            self.misses = self.misses.max(PATIENCE);
+            self.rest();
             return false;
         }
         true
@@ -106,6 +105,11 @@ impl Looker {
             return;
         }
         self.misses = self.misses.saturating_add(1);
+        self.rest();
+    }
+
+    /// After some misses in a row, waits without looking: the longer, the more there were.
+    fn rest(&mut self) {
         if let Some(doublings) = self.misses.checked_sub(PATIENCE) {
             self.skips = FIRST_SKIP.checked_shl(doublings.min(16)).unwrap_or(LAST_SKIP).min(LAST_SKIP);
         }

@@ -25,8 +25,8 @@ use perloop_bridge::{CrossThreadFuture, FutureError};
 /// ```
 pub trait Deliver<T>: sealed::Sealed {
     /// Sends the outcome, as `wrap` makes it a message, once it is there; it detaches the future. The loop never
-    /// blocks: if a bounded channel is full, a thread of its own waits for room. If the receivers are gone the outcome
-    /// is dropped.
+    /// blocks: for each outcome that finds a bounded channel full, a thread of its own waits for room, so give the
+    /// channel room for what is outstanding. If the receivers are gone the outcome is dropped.
     ///
     /// # Examples
     /// ```
