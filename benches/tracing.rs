@@ -9,9 +9,11 @@ const BATCHES: u32 = 200;
 const BATCH: u32 = 1_000;
 
 fn main() {
-    let listening = tracing::Dispatch::new(tracing_subscriber::registry().with(Listener));
     // The first contestant runs before any subscriber was ever there; a scoped one changes that for good.
     compare("spawn and join, before any subscriber", vec![contestant("nobody listens", spawn)]);
+    let listening = tracing::Dispatch::new(tracing_subscriber::registry().with(Listener));
+    // With a second one, tracing asks both, and not only the one of this thread, whether they want a span.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry().with(Listener));
     compare(
         "spawn and join, after a subscriber was installed once",
         vec![
