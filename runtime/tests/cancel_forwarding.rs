@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future::{Either, join, select};
-use perloop::{AnyTask, EventLoop, Task, TaskError, create_task, get_running_loop, sleep, yield_now};
+use perloop::{
+    AnyTask, EventLoop, LoopThread, Task, TaskError, create_task, get_running_loop, run_coroutine_threadsafe,
+    sleep, yield_now,
+};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -114,4 +117,32 @@ fn a_panic_in_the_clean_up_replaces_the_cancellation() {
         let Err(TaskError::Panicked(panicked)) = task.await else { panic!("it failed") };
         assert_eq!(panicked.message(), "clean-up failed");
     });
+}
+
+#[test]
+fn a_task_that_awaits_work_on_another_loop_has_that_work_cancelled() {
+    struct Told(std::sync::mpsc::Sender<()>);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.send(()).expect("the test waits for it");
+        }
+    }
+    let worker = LoopThread::spawn("worker").expect("a thread");
+    let (sender, dropped) = std::sync::mpsc::channel();
+    perloop::run(async {
+        let told = Told(sender);
+        let work = run_coroutine_threadsafe(
+            async move {
+                let _told = told;
+                std::future::pending::<()>().await;
+            },
+            &worker,
+        );
+        let waiter = create_task(work);
+        yield_now().await;
+        waiter.cancel();
+        assert!(waiter.await.is_err_and(|error| error.is_cancelled()));
+    })
+    .expect("it runs to the end");
+    dropped.recv().expect("the work was dropped on its loop");
 }
