@@ -1,25 +1,27 @@
 //! What a loop shares with other threads, in one allocation that its home and its handles keep alive.
 
+use std::alloc::Layout;
 use std::ptr::NonNull;
 
 use crate::bell::Bell;
 use crate::deadlock;
 use crate::errors::{Forked, LoopClosed, LoopDied, Refusal};
-use crate::home::{HomeState, Ready};
+use crate::home::HomeState;
 use crate::inbox::{Inbox, Pushed};
+use crate::ready::Ready;
 use crate::sync::{
     Alive, AtomicU32, AtomicUsize, Mutex, Ordering, ThreadToken, UnsafeCell, free, generation, lock,
     this_core, this_thread,
 };
 use crate::task::{CellPtr, TaskList};
-use crate::wait::Spin;
+use crate::wait::{Asker, Spin};
 
 /// See the [module](self).
 pub(crate) struct LoopCore {
     alive: Alive,
     /// Handles, the home, and those whom rule 8 of [`task`](crate::task) names.
     references: AtomicUsize,
-    pub(crate) inbox: Inbox,
+    pub(crate) door: Apart<Door>,
     bell: Mutex<Box<dyn Bell>>,
     pub(crate) thread: ThreadToken,
     /// The process that it belongs to, counted in forks.
@@ -31,7 +33,25 @@ pub(crate) struct LoopCore {
     /// The core that the loop last ran on.
     ran_on: AtomicU32,
     /// For the home thread alone.
-    pub(crate) home: UnsafeCell<HomeState>,
+    pub(crate) home: Apart<UnsafeCell<HomeState>>,
+}
+
+/// What is written by each push.
+pub(crate) struct Door {
+    pub(crate) inbox: Inbox,
+    pub(crate) asker: Asker,
+}
+
+/// On cache lines of its own (processors fetch them in pairs), as others than those of its neighbours write it.
+#[repr(align(128))]
+pub(crate) struct Apart<T>(T);
+
+impl<T> std::ops::Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
 }
 
 /// The loop's life as other threads may read it.
@@ -61,7 +81,7 @@ impl LoopCore {
         let core = Box::new(Self {
             alive: Alive::new(),
             references: AtomicUsize::new(1),
-            inbox: Inbox::new(),
+            door: Apart(Door { inbox: Inbox::new(), asker: Asker::new() }),
             bell: Mutex::new(bell),
             thread,
             generation: generation(),
@@ -69,7 +89,7 @@ impl LoopCore {
             spin,
             life: AtomicU32::new(Life::Resting as u32),
             ran_on: AtomicU32::new(u32::MAX),
-            home: UnsafeCell::new(HomeState::default()),
+            home: Apart(UnsafeCell::new(HomeState::default())),
         });
         CoreRef(NonNull::from(Box::leak(core)))
     }
@@ -87,6 +107,7 @@ impl LoopCore {
     }
 
     /// Does it belong to the process that this one was forked from?
+    #[inline]
     pub(crate) fn is_inherited(&self) -> bool {
         self.generation != generation()
     }
@@ -139,7 +160,8 @@ impl LoopCore {
         // SAFETY: rule 8: we have set NOTIFIED, and the push has not returned.
         let this = unsafe { core.as_ref() };
         this.alive.check();
-        match this.inbox.push(cell, || CoreRef::another(core)) {
+        this.door.asker.note(this.spin);
+        match this.door.inbox.push(cell, || CoreRef::another(core)) {
             Pushed::Quietly => {}
             Pushed::MustRing(kept) => kept.ring(),
             Pushed::Refused => {
@@ -151,6 +173,7 @@ impl LoopCore {
     }
 
     /// Home, with the loop open: puts an entry into the ready list.
+    #[inline]
     pub(crate) fn push_ready(core: NonNull<LoopCore>, entry: Ready) {
         // SAFETY: rule 8: the caller is the home thread, and the loop is not closed.
         let this = unsafe { core.as_ref() };
@@ -159,7 +182,7 @@ impl LoopCore {
     }
 
     /// Home, with the loop open: one of its tasks awaits a cross-thread future.
-    pub(crate) fn note_outside_wait(core: NonNull<LoopCore>, cell: CellPtr) -> Option<u64> {
+    pub(crate) fn note_outside_wait(core: NonNull<LoopCore>, cell: CellPtr) -> Option<u32> {
         // SAFETY: as for `push_ready`.
         let this = unsafe { core.as_ref() };
         this.alive.check();
@@ -168,7 +191,7 @@ impl LoopCore {
 
     /// Any thread: a task of the loop of this number does not await the future any longer. In another thread than that
     /// loop's the note stays until the future is done.
-    pub(crate) fn forget_outside_wait(id: u64, cell: CellPtr) {
+    pub(crate) fn forget_outside_wait(id: u32, cell: CellPtr) {
         if let Some(core) = deadlock::find_loop(id)
             && core.thread == this_thread()
             && let Some(noted) = core.on_home(|home| home.forget_outside_wait(cell))
@@ -178,6 +201,7 @@ impl LoopCore {
     }
 
     /// Home, with the loop open: changes the list of its tasks.
+    #[inline]
     pub(crate) fn with_tasks<R>(core: NonNull<LoopCore>, change: impl FnOnce(&mut TaskList) -> R) -> R {
         // SAFETY: as for `push_ready`.
         let this = unsafe { core.as_ref() };
@@ -208,6 +232,7 @@ impl LoopCore {
     }
 
     /// Home: changes what only the home thread touches.
+    #[inline]
     pub(crate) fn on_home<R>(&self, change: impl FnOnce(&mut HomeState) -> R) -> R {
         // SAFETY: only the home thread comes here, and `change` runs none but our own short code, which does not come
         // here again.
@@ -217,6 +242,7 @@ impl LoopCore {
 
 impl CoreRef {
     /// One more reference; the caller keeps the core alive meanwhile.
+    #[inline]
     pub(crate) fn another(core: NonNull<LoopCore>) -> Self {
         // SAFETY: the caller's promise.
         let this = unsafe { core.as_ref() };
@@ -267,8 +293,10 @@ impl Drop for CoreRef {
         // ORDERING: AcqRel: our accesses come before the one who frees it, and everybody's before us if that is us.
         if self.references.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.alive.bury();
-            // SAFETY: it was allocated as a Box in `allocate`, and this was the last reference.
-            free(unsafe { Box::from_raw(self.0.as_ptr()) });
+            // SAFETY: this was the last reference.
+            unsafe { self.0.drop_in_place() };
+            // SAFETY: it was allocated as a Box in `allocate`, and nothing is left in it.
+            unsafe { free(self.0.as_ptr().cast(), Layout::new::<LoopCore>()) };
         }
     }
 }

@@ -22,14 +22,14 @@ process_wide! {
 #[derive(Default)]
 struct Table {
     loops: Vec<Owned>,
-    loops_made: u64,
+    loops_made: u32,
     waits: Vec<Wait>,
     tickets: u64,
 }
 
 /// A loop and the thread that owns it.
 struct Owned {
-    id: u64,
+    id: u32,
     core: Address,
     thread: ThreadToken,
     name: String,
@@ -70,9 +70,9 @@ struct EndOf(CellPtr, Until);
 unsafe impl Send for EndOf {}
 
 /// A loop was made in this thread. Its number is never used again.
-pub(crate) fn add_loop(core: &CoreRef) -> u64 {
+pub(crate) fn add_loop(core: &CoreRef) -> u32 {
     let mut table = lock(&TABLE);
-    table.loops_made += 1;
+    table.loops_made = table.loops_made.checked_add(1).expect("fewer than 2^32 loops are made");
     let id = table.loops_made;
     let address = Address(core.as_ptr());
     table.loops.push(Owned { id, core: address, thread: core.thread, name: core.name.clone() });
@@ -80,7 +80,7 @@ pub(crate) fn add_loop(core: &CoreRef) -> u64 {
 }
 
 /// The open loop of this number.
-pub(crate) fn find_loop(id: u64) -> Option<CoreRef> {
+pub(crate) fn find_loop(id: u32) -> Option<CoreRef> {
     let table = lock(&TABLE);
     let owned = table.loops.iter().find(|owned| owned.id == id)?;
     // A loop that stands in the table is kept by its home until it is taken out, under this lock.

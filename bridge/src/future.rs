@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::num::NonZeroU64;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -409,7 +409,7 @@ struct Awaiting {
     /// Where the waker stands.
     place: Place,
     /// The number of the loop that has noted the wait.
-    noted_by: Option<NonZeroU64>,
+    noted_by: Option<NonZeroU32>,
 }
 
 /// Registers `waker` with the cell. True: it is done.
@@ -422,7 +422,7 @@ fn poll_done(cell: CellPtr, awaiting: &mut Option<Awaiting>, cx: &Context<'_>) -
             let place = watchers::watch(cell, Until::Done, Tell::Task(cx.waker().clone()));
             *awaiting = place.map(|place| {
                 let noted_by =
-                    task.as_ref().and_then(|task| task.note_outside_wait(cell)).and_then(NonZeroU64::new);
+                    task.as_ref().and_then(|task| task.note_outside_wait(cell)).and_then(NonZeroU32::new);
                 Awaiting { place, noted_by }
             });
             awaiting.is_some()

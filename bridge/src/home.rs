@@ -1,21 +1,20 @@
 //! The loop's own end of the bridge: the ready list, and what its thread does with the inbox.
 
 use std::cell::Cell as StdCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::rc::Rc;
 
 use crate::bell::Bell;
 use crate::core::{CoreRef, Life, LoopCore};
 use crate::deadlock;
 use crate::errors::FutureError;
 use crate::inbox::{Asleep, Batch};
+use crate::ready::{Ready, ReadyList};
 use crate::remote::Remote;
 use crate::sync::{count_forks, this_thread};
-use crate::task::{CellPtr, HomeTask, Record, TaskList, TaskRef};
-use crate::wait::{LOOK_FOR_NEWS, Looker, Spin, has_reached};
+use crate::task::{Cell, CellPtr, Record, TaskList, TaskRef, VTable};
+use crate::wait::{Spin, has_reached};
 use crate::watchers::Until;
 
 /// The most nodes that one turn takes from the inbox, so that a flood from outside leaves room for timers, I/O and
@@ -29,94 +28,10 @@ impl Bell for Silent {
     fn ring(&self) {}
 }
 
-/// Something that the loop runs in its turn. What is to be done with each is shown at [`Home`].
-///
-/// # Examples
-/// ```
-/// # use perloop_bridge::{Bell, Home, Spin};
-/// # struct NoBell;
-/// # impl Bell for NoBell { fn ring(&self) {} }
-/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-/// use perloop_bridge::Ready;
-///
-/// let task = home.spawn((), async {});
-/// assert!(matches!(home.pop(), Some(Ready::Step(step)) if step == *task.task()));
-/// ```
-#[derive(Debug)]
-pub enum Ready {
-    /// One step of a task.
-    Step(TaskRef),
-    /// A submission that becomes a task.
-    Adopt(TaskRef),
-    /// The outcome of a submission, to be given to its cross-thread future.
-    Publish(TaskRef),
-    /// A plain callback of this thread.
-    Call(CallRef),
-    /// A plain callback that another thread handed in: [`Home::run_handed`].
-    Handed(TaskRef),
-}
-
-/// A callback of the loop's own thread, as the runtime keeps it.
-///
-/// # Examples
-/// ```
-/// # use perloop_bridge::{Bell, Home, Spin};
-/// # struct NoBell;
-/// # impl Bell for NoBell { fn ring(&self) {} }
-/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-/// use std::{cell::Cell, rc::Rc};
-/// use perloop_bridge::{Call, CallRef, Ready};
-///
-/// struct Count(Cell<u32>);
-///
-/// impl Call for Count {
-///     fn call(self: Rc<Self>) {
-///         self.0.set(self.0.get() + 1);
-///     }
-/// }
-///
-/// let count = Rc::new(Count(Cell::new(0)));
-/// home.push(Ready::Call(CallRef(count.clone())));
-/// while let Some(Ready::Call(call)) = home.pop() {
-///     call.0.call();
-/// }
-/// assert_eq!(count.0.get(), 1);
-/// ```
-pub trait Call {
-    /// Runs it.
-    fn call(self: Rc<Self>);
-}
-
-/// A callback in the ready list.
-///
-/// # Examples
-/// ```
-/// use std::rc::Rc;
-/// use perloop_bridge::{Call, CallRef};
-///
-/// struct Nothing;
-/// impl Call for Nothing {
-///     fn call(self: Rc<Self>) {}
-/// }
-/// let call = CallRef(Rc::new(Nothing));
-/// call.clone().0.call();
-/// ```
-#[derive(Clone)]
-pub struct CallRef(
-    /// The callback.
-    pub Rc<dyn Call>,
-);
-
-impl fmt::Debug for CallRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CallRef")
-    }
-}
-
 /// What only the home thread touches of a loop's core.
 #[derive(Default)]
 pub(crate) struct HomeState {
-    ready: VecDeque<Ready>,
+    ready: ReadyList,
     pub(crate) tasks: TaskList,
     /// What was taken from the inbox and not looked at yet: the rest of a flood, or of the batch in hand.
     backlog: Batch,
@@ -127,12 +42,12 @@ pub(crate) struct HomeState {
     pub(crate) is_closed: bool,
     /// The cross-thread futures that tasks of the loop await, each with a reference, if the runtime asked for that; and
     /// the loop's number.
-    outside_waits: Option<(u64, Vec<CellPtr>)>,
+    outside_waits: Option<(u32, Vec<CellPtr>)>,
 }
 
 impl HomeState {
     /// A task of the loop awaits a cross-thread future. The loop's number, if that was noted.
-    pub(crate) fn note_outside_wait(&mut self, cell: CellPtr) -> Option<u64> {
+    pub(crate) fn note_outside_wait(&mut self, cell: CellPtr) -> Option<u32> {
         let (id, cells) = self.outside_waits.as_mut()?;
         cell.retain();
         cells.push(cell);
@@ -146,8 +61,9 @@ impl HomeState {
         Some(cells.swap_remove(index))
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, entry: Ready) {
-        self.ready.push_back(entry);
+        self.ready.push(entry);
     }
 }
 
@@ -239,8 +155,7 @@ pub enum Closing {
 /// ```
 pub struct Home {
     core: CoreRef,
-    id: u64,
-    looker: StdCell<Looker>,
+    id: u32,
     is_asleep: StdCell<bool>,
     not_send: PhantomData<*mut ()>,
 }
@@ -263,13 +178,7 @@ impl Home {
         count_forks();
         let core = LoopCore::allocate(name.into(), spin, bell, this_thread());
         let id = deadlock::add_loop(&core);
-        Self {
-            core,
-            id,
-            looker: StdCell::new(Looker::default()),
-            is_asleep: StdCell::new(false),
-            not_send: PhantomData,
-        }
+        Self { core, id, is_asleep: StdCell::new(false), not_send: PhantomData }
     }
 
     /// Returns the loop as other threads have it.
@@ -297,7 +206,8 @@ impl Home {
     /// let other = Home::new("other", Spin::Never, Box::new(NoBell));
     /// assert_ne!(home.id(), other.id());
     /// ```
-    pub fn id(&self) -> u64 {
+    #[inline]
+    pub fn id(&self) -> u32 {
         self.id
     }
 
@@ -311,6 +221,7 @@ impl Home {
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// assert!(!home.is_inherited());
     /// ```
+    #[inline]
     pub fn is_inherited(&self) -> bool {
         self.core.is_inherited()
     }
@@ -343,11 +254,12 @@ impl Home {
     /// home.close(Closing::Closed);
     /// assert!(home.is_closed());
     /// ```
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.core.on_home(|home| home.is_closed)
     }
 
-    /// Makes a task, and queues its first step.
+    /// Makes a task, and queues its first step. `record` is called once there is a place for what it gives.
     ///
     /// # Panics
     /// If the loop is closed.
@@ -360,23 +272,28 @@ impl Home {
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// use perloop_bridge::{Ready, Stepped};
     ///
-    /// let task = home.spawn((), async { 42 });
+    /// let task = home.spawn(|| (), async { 42 });
     /// if let Some(Ready::Step(step)) = home.pop() {
     ///     assert!(!step.begin_step());
     ///     assert_eq!(step.poll(), Stepped::Ended { publish: false });
     /// }
     /// assert_eq!(task.take(), Some(Ok(42)));
     /// ```
-    pub fn spawn<R: Record, F: Future + 'static>(&self, record: R, body: F) -> HomeTask<F::Output> {
-        let task = self.make(record, body);
-        // SAFETY: the body's output is `F::Output`, and it was made here.
-        unsafe { HomeTask::new(task) }
+    #[inline]
+    pub fn spawn<R: Record, F: Future + 'static>(&self, record: impl FnOnce() -> R, body: F) -> TaskRef {
+        self.make(&Cell::<R, F>::TAKEABLE, record, body)
     }
 
     /// A task whose first step is queued.
-    pub(crate) fn make<R: Record, F: Future>(&self, record: R, body: F) -> TaskRef {
+    #[inline]
+    pub(crate) fn make<R: Record, F: Future>(
+        &self,
+        vtable: &'static VTable,
+        record: impl FnOnce() -> R,
+        body: F,
+    ) -> TaskRef {
         assert!(!self.is_closed(), "the runtime refuses tasks on a closed loop");
-        let task = TaskRef::make(self.core.as_ptr(), record, body);
+        let task = TaskRef::make(vtable, self.core.as_ptr(), record, body);
         task.wake();
         task
     }
@@ -391,13 +308,14 @@ impl Home {
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// use perloop_bridge::Ready;
     ///
-    /// home.spawn((), async {});
-    /// home.spawn((), async {});
+    /// home.spawn(|| (), async {});
+    /// home.spawn(|| (), async {});
     /// if let Some(first) = home.pop() {
     ///     home.push(first); // now it is the last
     /// }
     /// assert_eq!(home.ready_len(), 2);
     /// ```
+    #[inline]
     pub fn push(&self, entry: Ready) {
         if let Ready::Adopt(task) = &entry {
             assert!(task.is_of(self.core.as_ptr()), "a loop adopts its own submissions");
@@ -420,9 +338,10 @@ impl Home {
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// assert!(home.pop().is_none());
     /// ```
+    #[inline]
     pub fn pop(&self) -> Option<Ready> {
         self.core.on_home(|home| {
-            let entry = home.ready.pop_front();
+            let entry = home.ready.pop();
             if let Some(Ready::Adopt(task)) = &entry {
                 task.take_in_hand();
                 home.in_hand += 1;
@@ -439,9 +358,10 @@ impl Home {
     /// # struct NoBell;
     /// # impl Bell for NoBell { fn ring(&self) {} }
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// home.spawn((), async {});
+    /// home.spawn(|| (), async {});
     /// assert_eq!(home.ready_len(), 1);
     /// ```
+    #[inline]
     pub fn ready_len(&self) -> usize {
         self.core.on_home(|home| home.ready.len())
     }
@@ -460,7 +380,7 @@ impl Home {
     /// ```
     pub fn has_work(&self) -> bool {
         self.core.on_home(|home| !home.ready.is_empty() || !home.backlog.is_empty())
-            || self.core.inbox.has_news()
+            || self.core.door.inbox.has_news()
     }
 
     /// Moves what has come from outside to the end of the ready list, oldest first, up to a limit. The loop is awake
@@ -485,8 +405,8 @@ impl Home {
             // A thread that slept may wake elsewhere.
             self.core.publish_core();
         }
-        if was_asleep || (room > 0 && self.core.inbox.has_news()) {
-            let news = self.core.inbox.take();
+        if was_asleep || (room > 0 && self.core.door.inbox.has_news()) {
+            let news = self.core.door.inbox.take();
             self.core.on_home(|home| home.backlog = news);
             self.receive(room);
         }
@@ -555,10 +475,8 @@ impl Home {
     /// assert!(!home.look());
     /// ```
     pub fn look(&self) -> bool {
-        let mut looker = self.looker.take();
-        let found = looker.look(self.core.spin, LOOK_FOR_NEWS, || self.core.inbox.has_news(), || false);
-        self.looker.set(looker);
-        found
+        self.core.publish_core();
+        self.core.door.asker.look_for_news(self.core.spin, || self.core.door.inbox.has_news())
     }
 
     /// Says that the thread will wait for its bell, unless something has come meanwhile. True: wait; every push from
@@ -578,7 +496,7 @@ impl Home {
     /// ```
     pub fn fall_asleep(&self) -> bool {
         let has_backlog = self.core.on_home(|home| !home.backlog.is_empty());
-        let asleep = !has_backlog && self.core.inbox.fall_asleep() == Asleep::Yes;
+        let asleep = !has_backlog && self.core.door.inbox.fall_asleep() == Asleep::Yes;
         self.is_asleep.set(asleep);
         asleep
     }
@@ -606,8 +524,8 @@ impl Home {
     /// # struct NoBell;
     /// # impl Bell for NoBell { fn ring(&self) {} }
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// let task = home.spawn((), async {});
-    /// assert_eq!(home.tasks(), [task.task().clone()]);
+    /// let task = home.spawn(|| (), async {});
+    /// assert_eq!(home.tasks(), [task.clone()]);
     /// ```
     pub fn tasks(&self) -> Vec<TaskRef> {
         self.core.on_home(|home| home.tasks.iter().cloned().collect())
@@ -621,7 +539,7 @@ impl Home {
     /// # struct NoBell;
     /// # impl Bell for NoBell { fn ring(&self) {} }
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// home.spawn((), async {});
+    /// home.spawn(|| (), async {});
     /// assert_eq!(home.task_count(), 1);
     /// ```
     pub fn task_count(&self) -> usize {
@@ -702,13 +620,13 @@ impl Home {
         // runtime has in hand.
         let on_their_way = live.iter().filter(|task| task.deafen()).count();
         self.core.lend(to_come + on_their_way);
-        let rest = self.core.inbox.close();
+        let rest = self.core.door.inbox.close();
         let refused: Vec<TaskRef> = backlog.chain(rest).filter_map(|node| self.last_of_inbox(node)).collect();
         // Handles may outlive the loop for long, and need not keep what it slept on. (Nobody sleeps any more.)
         self.core.replace_bell(Box::new(Silent));
         // From here on foreign code runs.
         noted.into_iter().flat_map(|(_, cells)| cells).for_each(CellPtr::release);
-        for entry in entries.into_iter().chain(refused.into_iter().map(Ready::Adopt)) {
+        for entry in entries.chain(refused.into_iter().map(Ready::Adopt)) {
             self.end_entry(entry);
         }
         for task in live.iter() {

@@ -67,8 +67,9 @@ impl Inbox {
             node.set_next(if head == ASLEEP { AWAKE } else { head });
             // ORDERING: Release on success pairs with the Acquire in `take` and `close`: the node is whole before it
             // is seen. Nodes further down stay published, as the word is only ever read-modify-written (a release
-            // sequence). Acquire on failure as for the load above.
-            match self.0.compare_exchange_weak(head, node.as_ptr(), Ordering::Release, Ordering::Acquire) {
+            // sequence). Acquire on success pairs with the Release of `fall_asleep`, since the ASLEEP that is replaced may
+            // be that of a later sleep than the one that was read. Acquire on failure as for the load above.
+            match self.0.compare_exchange_weak(head, node.as_ptr(), Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return kept.map_or(Pushed::Quietly, Pushed::MustRing),
                 Err(now) => head = now,
             }
@@ -92,9 +93,10 @@ impl Inbox {
 
     /// Home: says that the loop will wait for its bell, unless something has come.
     pub(crate) fn fall_asleep(&self) -> Asleep {
-        // ORDERING: Relaxed; the word is the whole message. A pusher that sees ASLEEP rings a bell that was there
-        // before the inbox, and what it publishes is acquired by `take`.
-        match self.0.compare_exchange(AWAKE, ASLEEP, Ordering::Relaxed, Ordering::Relaxed) {
+        // ORDERING: Release on success: a pusher that sees ASLEEP sees what was before the sleep, above all that the bell
+        // was taken back since its last ring (a bell may join rings by a flag of its own, and a ring that found it up
+        // would be lost). Relaxed on failure; what has come is acquired by `take`.
+        match self.0.compare_exchange(AWAKE, ASLEEP, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => Asleep::Yes,
             Err(now) if now == ASLEEP => Asleep::Yes,
             Err(_) => Asleep::No,

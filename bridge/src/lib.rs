@@ -73,7 +73,9 @@ mod future;
 mod home;
 mod inbox;
 mod many;
+mod pool;
 mod promise;
+mod ready;
 mod remote;
 mod scope;
 mod sync;
@@ -86,10 +88,11 @@ pub use errors::{
     Forked, FutureError, InvalidState, LoopClosed, LoopDied, Panicked, Refusal, Refused, WouldDeadlock,
 };
 pub use future::{Completion, CrossThreadFuture, drop_cancelled};
-pub use home::{Call, CallRef, Closing, Home, Ready};
+pub use home::{Closing, Home};
 pub use many::{AnyFuture, AsCompleted, DoneAndPending, ReturnWhen, as_completed, wait};
 pub use promise::Promise;
+pub use ready::{Call, CallRef, Ready};
 pub use remote::Remote;
 pub use scope::{Scope, ScopedFuture};
-pub use task::{HomeTask, Record, Stepped, TaskRef};
+pub use task::{Record, Stepped, TaskRef};
 pub use wait::Spin;

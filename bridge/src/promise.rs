@@ -53,8 +53,13 @@ impl<T: Send + 'static> Promise<T> {
     /// # Ok::<(), perloop::InvalidState>(())
     /// ```
     pub fn new() -> (Self, CrossThreadFuture<T>) {
-        let birth =
-            Birth { state: State::bare(), local: Local::submitted(), core: None, thread: this_thread() };
+        let birth = Birth {
+            vtable: &Bare::<T>::VTABLE,
+            state: State::bare(),
+            local: Local::submitted(),
+            core: None,
+            thread: this_thread(),
+        };
         let cell = Bare::<T>::bare(birth, ());
         let promise = Self { cell, is_set: false, output: std::marker::PhantomData };
         (promise, CrossThreadFuture::new(cell, Hint::none()))
@@ -147,9 +152,10 @@ impl<T: Send + 'static> Promise<T> {
 
     fn publish(&mut self, output: Result<T, FutureError>) {
         self.is_set = true;
+        let is_cancelled = matches!(output, Err(FutureError::Cancelled));
         // SAFETY: the cell was made by `new`, of this type; it is set once, as `is_set` says, and by us alone.
         unsafe { Bare::<T>::set_output(self.cell, output) };
-        publish(self.cell);
+        publish(self.cell, is_cancelled);
     }
 }
 

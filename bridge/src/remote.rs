@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 use crate::core::{CoreRef, Life};
 use crate::errors::{FutureError, Refusal, Refused, WouldDeadlock};
 use crate::future::CrossThreadFuture;
-use crate::home::Ready;
 use crate::inbox::Pushed;
+use crate::ready::Ready;
 use crate::sync::this_thread;
-use crate::task::{Birth, Cell, CellPtr, Local, Record, State, TaskRef};
+use crate::task::{Birth, Cell, CellPtr, Local, Record, State, TaskRef, VTable};
 use crate::wait::Hint;
 
 /// A handle of a loop, for any thread. It keeps neither the loop nor its thread alive.
@@ -52,7 +52,7 @@ impl Remote {
     /// drop(home);
     /// assert_eq!(Remote::find(id), None);
     /// ```
-    pub fn find(id: u64) -> Option<Self> {
+    pub fn find(id: u32) -> Option<Self> {
         crate::deadlock::find_loop(id).map(Self)
     }
 
@@ -97,7 +97,7 @@ impl Remote {
     /// assert!(remote.is_closed());
     /// ```
     pub fn is_closed(&self) -> bool {
-        self.0.inbox.is_closed() || self.0.is_inherited()
+        self.0.door.inbox.is_closed() || self.0.is_inherited()
     }
 
     /// Says whether the caller is the loop's own thread.
@@ -264,7 +264,7 @@ impl Remote {
     /// assert!(home.run_handed(call).is_ok());
     /// ```
     pub fn call<F: FnOnce() + Send + 'static>(&self, callback: F) -> Result<(), Refused<F>> {
-        let birth = self.birth(State::call(), Local::call());
+        let birth = self.birth(&Cell::<(), Handed<F>>::VTABLE, State::call(), Local::call());
         let cell = Cell::<(), Handed<F>>::seeded(birth, (), Handed(Some(callback)));
         self.hand_in(cell).map_err(|why| {
             // SAFETY: refused: nobody else knows of the cell, and it is of this type, seeded, and never polled.
@@ -294,7 +294,8 @@ impl Remote {
         seed: R::Seed,
         body: B,
     ) -> (CellPtr, CrossThreadFuture<B::Output>) {
-        let cell = Cell::<R, B>::seeded(self.birth(State::submitted(), Local::submitted()), seed, body);
+        let birth = self.birth(&Cell::<R, B>::VTABLE, State::submitted(), Local::submitted());
+        let cell = Cell::<R, B>::seeded(birth, seed, body);
         let hint = Hint::new(self.0.spin, self.0.ran_on());
         (cell, CrossThreadFuture::new(cell, hint))
     }
@@ -306,8 +307,8 @@ impl Remote {
         }
     }
 
-    fn birth(&self, state: State, local: Local) -> Birth {
-        Birth { state, local, core: Some(self.0.as_ptr()), thread: self.0.thread }
+    fn birth(&self, vtable: &'static VTable, state: State, local: Local) -> Birth {
+        Birth { vtable, state, local, core: Some(self.0.as_ptr()), thread: self.0.thread }
     }
 
     /// Puts a new node where the loop finds it. After that the caller owns nothing of it but the future.
@@ -318,7 +319,8 @@ impl Remote {
         if self.is_home() {
             return self.hand_in_at_home(cell);
         }
-        match self.0.inbox.push(cell, || &self.0) {
+        self.0.door.asker.note(self.0.spin);
+        match self.0.door.inbox.push(cell, || &self.0) {
             Pushed::Quietly => Ok(()),
             Pushed::MustRing(core) => {
                 core.ring();
@@ -330,7 +332,7 @@ impl Remote {
 
     /// From the loop's own thread it is the ready list, as for a callback of its own.
     fn hand_in_at_home(&self, cell: CellPtr) -> Result<(), Refusal> {
-        if self.0.inbox.is_closed() {
+        if self.0.door.inbox.is_closed() {
             return Err(self.0.refusal());
         }
         let task = TaskRef::first(cell);
@@ -344,7 +346,7 @@ impl Remote {
     pub(crate) fn refuse(cell: CellPtr, why: impl Into<FutureError>) {
         cell.fail(why.into());
         cell.drop_record();
-        crate::task::publish(cell);
+        crate::task::publish(cell, false);
         // The home's reference and the node's.
         cell.release();
         cell.release();

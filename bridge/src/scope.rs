@@ -15,7 +15,7 @@ use crate::errors::{FutureError, WouldDeadlock};
 use crate::future::CrossThreadFuture;
 use crate::home::Home;
 use crate::remote::Remote;
-use crate::task::{CellPtr, Record, TaskRef};
+use crate::task::{Cell, CellPtr, Record, TaskRef};
 use crate::wait::{Hint, block, look_for_end};
 use crate::watchers::Until;
 
@@ -321,7 +321,7 @@ impl Home {
     /// #     }
     /// # }
     /// let words = vec!["lent", "for", "a", "while"];
-    /// let (turns, outcome) = home.lend((), async { words.len() }, |task| {
+    /// let (turns, outcome) = home.lend(|| (), async { words.len() }, |task| {
     ///     let mut turns = 0;
     ///     while !task.has_ended() {
     ///         turn(&home);
@@ -333,7 +333,7 @@ impl Home {
     /// ```
     pub fn lend<R, F, T>(
         &self,
-        record: R,
+        record: impl FnOnce() -> R,
         body: F,
         drive: impl FnOnce(&TaskRef) -> T,
     ) -> (T, Option<Result<F::Output, FutureError>>)
@@ -347,10 +347,10 @@ impl Home {
                 self.0.drop_lent();
             }
         }
-        let lent = DropBody(self.make(record, body));
+        let lent = DropBody(self.make(&Cell::<R, F>::VTABLE, record, body));
         let driven = drive(&lent.0);
         // SAFETY: the body's output is `F::Output`, and it was made here. The output does not outlive this call.
-        let outcome = unsafe { crate::task::HomeTask::<F::Output>::new(lent.0.clone()) }.take();
+        let outcome = unsafe { lent.0.take_unchecked::<F::Output>() };
         (driven, outcome)
     }
 }

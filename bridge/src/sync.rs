@@ -13,15 +13,21 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// Takes the lock if nobody has it. (No holder panics, so that it is never poisoned.)
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    mutex.try_lock().ok()
+}
+
 #[cfg(not(perloop_loom))]
 mod real {
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
     pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) use std::thread::yield_now;
 
+    use std::alloc::{Layout, dealloc};
     use std::cell::Cell;
     use std::sync::Once;
-    use std::sync::atomic::AtomicU64;
     use std::time::{Duration, Instant};
 
     /// A cell whose uses are closures, the shape that loom needs to see them.
@@ -46,32 +52,54 @@ mod real {
         pub(crate) const fn new() -> Self {
             Self
         }
+        #[inline]
         pub(crate) fn check(&self) {}
+        #[inline]
         pub(crate) fn bury(&self) {}
     }
 
     /// Gives a buried allocation back.
-    pub(crate) fn free<T>(allocation: Box<T>) {
-        drop(allocation);
+    ///
+    /// # Safety
+    /// As [`std::alloc::dealloc`].
+    pub(crate) unsafe fn free(allocation: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { dealloc(allocation, layout) };
     }
 
-    /// Names a thread for good: never used again for another one, as the system's thread ids are.
-    pub(crate) type ThreadToken = u64;
+    /// Whether the memory of cells is kept for the next ones. Tools that look for uses of freed memory see more of them
+    /// without.
+    pub(crate) const POOLED: bool = !cfg!(any(miri, perloop_unpooled));
 
-    static NEXT_TOKEN: AtomicU64 = AtomicU64::new(1);
+    /// Names a thread for good: never used again for another one, as the system's thread ids are.
+    pub(crate) type ThreadToken = u32;
+
+    static NEXT_TOKEN: AtomicU32 = AtomicU32::new(1);
     thread_local! {
         // No destructor, so that it can be read from other destructors of the thread.
         static TOKEN: Cell<ThreadToken> = const { Cell::new(0) };
     }
 
+    #[inline]
     pub(crate) fn this_thread() -> ThreadToken {
         TOKEN.with(|token| {
             if token.get() == 0 {
-                // ORDERING: Relaxed; only the number's being unique matters, and a read-modify-write gives that.
-                token.set(NEXT_TOKEN.fetch_add(1, Ordering::Relaxed));
+                token.set(new_token());
             }
             token.get()
         })
+    }
+
+    #[cold]
+    fn new_token() -> ThreadToken {
+        // ORDERING: Relaxed; only the number's being unique matters, and a read-modify-write gives that.
+        let token = NEXT_TOKEN.fetch_add(1, Ordering::Relaxed);
+        if token == ThreadToken::MAX {
+            // After four thousand million threads a token would come again, and two threads would take each other's tasks
+            // for their own.
+            std::process::abort();
+        }
+        token
     }
 
     /// Wakes one blocked thread. A wake-up that comes first is kept for the next wait.
@@ -128,6 +156,7 @@ mod real {
 
     /// How many forks lie between this process and the one that was started: what is made in one generation of
     /// processes belongs to it alone.
+    #[inline]
     pub(crate) fn generation() -> u32 {
         // ORDERING: Relaxed; it changes only inside `fork`, in a process that has one thread.
         FORKS.load(Ordering::Relaxed)
@@ -181,9 +210,11 @@ mod modelled {
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) use loom::thread::yield_now;
 
     pub(crate) use loom::cell::UnsafeCell;
     use loom::sync::Condvar;
+    use std::alloc::Layout;
     use std::time::Duration;
 
     /// The liveness witness of a shared allocation: read at each access, written when it is freed. loom orders
@@ -197,25 +228,29 @@ mod modelled {
         pub(crate) fn new() -> Self {
             Self { alive: UnsafeCell::new(true), _leaks: loom::alloc::Track::new(()) }
         }
+        #[inline]
         pub(crate) fn check(&self) {
             // SAFETY: loom fails the model if a write is concurrent with this read.
             self.alive.with(|alive| assert!(unsafe { *alive }, "used after it was freed"));
         }
+        #[inline]
         pub(crate) fn bury(&self) {
             // SAFETY: loom fails the model if any access is concurrent with this write.
             self.alive.with_mut(|alive| unsafe { *alive = false });
         }
     }
 
-    /// Drops what is inside, and keeps the memory until the process ends, so that the witness can still be read.
-    pub(crate) fn free<T>(allocation: Box<T>) {
-        let kept = Box::into_raw(allocation);
-        // SAFETY: the pointer comes from a Box, and nothing but the witness is looked at afterwards.
-        unsafe { std::ptr::drop_in_place(kept) };
-    }
+    /// Keeps the memory until the process ends, so that the witness can still be read.
+    ///
+    /// # Safety
+    /// None is needed here; see the real one.
+    pub(crate) unsafe fn free(_: *mut u8, _: Layout) {}
+
+    pub(crate) const POOLED: bool = false;
 
     pub(crate) type ThreadToken = loom::thread::ThreadId;
 
+    #[inline]
     pub(crate) fn this_thread() -> ThreadToken {
         loom::thread::current().id()
     }
@@ -260,6 +295,7 @@ mod modelled {
     pub(crate) fn this_core() -> u32 {
         u32::MAX
     }
+    #[inline]
     pub(crate) fn generation() -> u32 {
         0
     }

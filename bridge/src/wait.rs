@@ -1,17 +1,24 @@
 //! Waiting: look a while, then sleep.
 //!
-//! Two threads that are awake exchange a cache line in a tenth of a microsecond; waking one that sleeps on another
-//! core costs tens. So who waits looks first, *if that has paid lately*: after a few failures in a row it looks only
-//! now and then, more and more rarely, so that an idle thread uses no time and nobody is held up by a looker on a
-//! machine with fewer free cores than threads.
+//! Two threads that are awake on two cores exchange a cache line in a tenth of a microsecond; waking one that sleeps on
+//! another core costs tens. So who waits looks first. A thread that waits for a result looks for longer than it takes to
+//! wake the loop, since that is what its first look has to outlast; from then on both are awake, and the loop, which
+//! looks for a few microseconds only, finds the next submission before it sleeps.
 //!
-//! A thread that waits for a result looks for longer than it takes to wake the loop, since that is what its first
-//! look has to outlast; from then on both are awake, and the loop, which looks for a few microseconds only, finds the
-//! next submission before it sleeps.
+//! Looking costs processor time, so it has to have paid lately. It paid if the news came *soon*: late news means that the
+//! other side had to be woken all the same. After a few misses in a row a thread rests from looking for a number of
+//! waits, longer each time; then it tries again. With each push a thread tells the loop whether it will look for an
+//! answer ([`Asker`]), and then the loop looks too, so that both try at the same time.
+//!
+//! On one core looking only keeps the other side from running, so there each look is a yield. That costs less than to
+//! sleep and be woken; and as both sides stay ready to run, the system soon finds another core for one of them, unless
+//! they are pinned.
 
 use std::time::Duration;
 
-use crate::sync::{Deadline, Parker, generation, spin_loop, this_core, thread_cell};
+use crate::sync::{
+    AtomicU32, Deadline, Ordering, Parker, generation, spin_loop, this_core, thread_cell, yield_now,
+};
 use crate::task::CellPtr;
 use crate::watchers::{self, Tell, Until};
 
@@ -40,110 +47,188 @@ pub enum Spin {
 }
 
 /// How long a loop looks for submissions: longer than a thread takes from one result to its next submission.
-pub(crate) const LOOK_FOR_NEWS: Duration = Duration::from_micros(5);
+const LOOK_FOR_NEWS: Duration = Duration::from_micros(5);
 /// How long a thread looks for a result: longer than it takes to wake a loop that sleeps on another core.
 const LOOK_FOR_END: Duration = Duration::from_micros(100);
-/// Failures in a row until looking becomes rare.
+/// What came within this time was worth looking for.
+const SOON: Duration = Duration::from_micros(10);
+/// Misses in a row until looking rests.
 const PATIENCE: u32 = 3;
-/// How often a thread waits without looking after that, at first; it doubles with each further failure.
-const FIRST_SKIP: u32 = 64;
-/// How often at the most.
-const LAST_SKIP: u32 = 1 << 14;
+/// How many waits the first rest lasts; each further one lasts twice as many.
+const FIRST_REST: u32 = 64;
+/// How often that doubles.
+const DOUBLINGS: u32 = 8;
+/// How many pushes in a row a thread makes without waiting until it counts as one that does not wait.
+const UNASKED: u32 = 16;
 /// Looks between two looks at the clock.
 const ROUND: u32 = 16;
 
-/// Whether looking has paid lately, for one waiting side.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Looker {
+/// Whether looking has paid lately, for one thread.
+#[derive(Debug, Clone, Copy)]
+struct Looker {
+    /// In a row, since the last rest.
     misses: u32,
+    /// Since looking paid last.
+    rests: u32,
+    /// Waits that are left of this rest.
     skips: u32,
+    /// Pushes to other loops since the last wait.
+    unasked: u32,
+}
+
+/// What a look has come to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Soon,
+    Late,
+    InVain,
 }
 
 impl Looker {
-    /// Looks for `news` as `spin` says, at most for `limit` if that is left to it. `is_same_core`: the other side last
-    /// ran on the looker's own core, where looking only holds it up.
-    pub(crate) fn look(
+    const NEW: Self = Self { misses: 0, rests: 0, skips: 0, unasked: 0 };
+
+    /// Looks for `news` as `spin` says, at most for `limit` if that is left to it, and then only if it is worth while,
+    /// or `is_urged`. `is_same_core`: the other side last ran on the looker's own core.
+    fn look(
         &mut self,
-        spin: Spin,
-        limit: Duration,
-        news: impl Fn() -> bool,
+        (spin, limit): (Spin, Duration),
+        is_urged: bool,
         is_same_core: impl FnOnce() -> bool,
+        news: impl Fn() -> bool,
     ) -> bool {
-        let (limit, adapts) = match spin {
-            Spin::Never => return news(),
-            Spin::For(limit) => (limit, false),
-            Spin::Adaptive => (limit, true),
-        };
+        self.unasked = 0;
         if news() {
             return true;
         }
-        if adapts && !self.may_look(is_same_core) {
+        let (limit, adapts) = match spin {
+            Spin::Never => return false,
+            Spin::For(limit) => (limit, false),
+            Spin::Adaptive => (limit, true),
+        };
+        if adapts && !self.may_look() && !is_urged {
             return false;
         }
-        let found = look_for(limit, news);
-        self.learn(found);
-        found
+        let look = look_for(limit, is_same_core(), news);
+        self.learn(look);
+        look != Look::InVain
     }
 
-    fn may_look(&mut self, is_same_core: impl FnOnce() -> bool) -> bool {
-        if self.skips > 0 {
-            self.skips -= 1;
-            // The last one is a probe, wherever the other side is: threads move.
-            return self.skips == 0;
-        }
-        if is_same_core() {
-            self.misses = self.misses.max(PATIENCE);
-            self.rest();
-            return false;
-        }
-        true
+    fn may_look(&mut self) -> bool {
+        let may_look = self.skips == 0;
+        self.skips = self.skips.saturating_sub(1);
+        may_look
     }
 
-    fn learn(&mut self, found: bool) {
-        if found {
-            *self = Self::default();
+    fn learn(&mut self, look: Look) {
+        if look == Look::Soon {
+            *self = Self::NEW;
             return;
         }
-        self.misses = self.misses.saturating_add(1);
-        self.rest();
+        self.misses += 1;
+        if self.misses == PATIENCE {
+            let rests = self.rests.min(DOUBLINGS);
+            *self = Self { misses: 0, rests: rests + 1, skips: FIRST_REST << rests, unasked: 0 };
+        }
     }
 
-    /// After some misses in a row, waits without looking: the longer, the more there were.
-    fn rest(&mut self) {
-        if let Some(doublings) = self.misses.checked_sub(PATIENCE) {
-            self.skips = FIRST_SKIP.checked_shl(doublings.min(16)).unwrap_or(LAST_SKIP).min(LAST_SKIP);
-        }
+    /// The thread pushes something. Will it look for an answer?
+    fn submits(&mut self) -> bool {
+        self.unasked = self.unasked.saturating_add(1);
+        self.skips == 0 && self.unasked <= UNASKED
     }
 }
 
-fn look_for(limit: Duration, news: impl Fn() -> bool) -> bool {
-    let deadline = Deadline::after(limit);
+fn look_for(limit: Duration, is_same_core: bool, news: impl Fn() -> bool) -> Look {
+    let (soon, limit) = (Deadline::after(SOON.min(limit)), Deadline::after(limit));
+    let has_passed = |deadline: Option<Deadline>| deadline.is_some_and(Deadline::has_passed);
     loop {
+        if is_same_core {
+            yield_now();
+        }
         for _ in 0..ROUND {
             if news() {
-                return true;
+                return if has_passed(soon) { Look::Late } else { Look::Soon };
+            }
+            if is_same_core {
+                break;
             }
             spin_loop();
         }
-        if deadline.is_some_and(Deadline::has_passed) {
-            return false;
+        if has_passed(limit) {
+            return Look::InVain;
         }
     }
 }
 
-/// What a blocking wait knows of the loop that it waits for, from the moment of the submission.
+/// What the last thread that pushed to a loop's inbox has told it, for its next wait. All of it is a hint.
+pub(crate) struct Asker(AtomicU32);
+
+/// It will look for the answer. The other bits are the core that it ran on.
+const LOOKS: u32 = 1 << 31;
+
+impl Asker {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU32::new(LOOKS - 1))
+    }
+
+    /// This thread pushes something to a loop that looks as `spin` says.
+    #[inline]
+    pub(crate) fn note(&self, spin: Spin) {
+        if spin == Spin::Never {
+            return;
+        }
+        let looks = with_looker(Looker::submits);
+        let now = (this_core() & (LOOKS - 1)) | if looks { LOOKS } else { 0 };
+        // ORDERING: Relaxed, both; a hint. Read first, as a write takes the cache line from others.
+        if self.0.load(Ordering::Relaxed) != now {
+            self.0.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// The loop's thread looks for news. If it has handed work to other loops, that is what it waits for.
+    pub(crate) fn look_for_news(&self, spin: Spin, has_news: impl Fn() -> bool) -> bool {
+        // ORDERING: Relaxed; a hint.
+        let asker = self.0.load(Ordering::Relaxed);
+        let is_urged = asker & LOOKS != 0;
+        let is_same_core = || asker & (LOOKS - 1) == this_core();
+        let found = with_looker(|looker| {
+            let limit = if looker.unasked == 0 { LOOK_FOR_NEWS } else { LOOK_FOR_END };
+            looker.look((spin, limit), is_urged, is_same_core, has_news)
+        });
+        if is_urged && !found {
+            // ORDERING: Relaxed; a hint. The asker was answered, and does not ask again just now.
+            self.0.store(asker & !LOOKS, Ordering::Relaxed);
+        }
+        found
+    }
+}
+
+/// What a blocking wait knows of the loop that it waits for, from the moment of the submission. It is small, as there may
+/// be a million futures that nobody has asked yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hint {
-    spin: Spin,
-    ran_on: u32,
+    /// As `Spin`: in microseconds, or one of the two below.
+    looks_for: u32,
+    ran_on: u16,
     /// The process that it was in, counted in forks.
-    generation: u32,
+    generation: u16,
 }
+
+const NEVER: u32 = 0;
+const ADAPTIVE: u32 = u32::MAX;
 
 impl Hint {
     /// About a loop that looks as `spin` says and last ran on the core `ran_on`.
+    #[inline]
     pub(crate) fn new(spin: Spin, ran_on: u32) -> Self {
-        Self { spin, ran_on, generation: generation() }
+        let looks_for = match spin {
+            Spin::Never => NEVER,
+            Spin::Adaptive => ADAPTIVE,
+            Spin::For(limit) => {
+                u32::try_from(limit.as_micros()).unwrap_or(ADAPTIVE - 1).clamp(1, ADAPTIVE - 1)
+            }
+        };
+        Self { looks_for, ran_on: short(ran_on), generation: short(generation()) }
     }
 
     /// About nothing that is worth looking for.
@@ -153,13 +238,41 @@ impl Hint {
 
     /// Was the process forked since?
     pub(crate) fn is_inherited(self) -> bool {
-        self.generation != generation()
+        self.generation != short(generation())
+    }
+
+    fn spin(self) -> Spin {
+        match self.looks_for {
+            NEVER => Spin::Never,
+            ADAPTIVE => Spin::Adaptive,
+            micros => Spin::For(Duration::from_micros(micros.into())),
+        }
+    }
+
+    fn is_same_core(self) -> bool {
+        self.ran_on != u16::MAX && self.ran_on == short(this_core())
     }
 }
 
+/// The lower half; what it is cut from is a hint, or counts what happens rarely.
+#[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
+fn short(number: u32) -> u16 {
+    number as u16
+}
+
 thread_cell! {
-    /// Whether looking for results has paid in this thread.
-    static LOOKER: Looker = Looker { misses: 0, skips: 0 };
+    /// Whether looking has paid in this thread.
+    static LOOKER: Looker = Looker::NEW;
+}
+
+#[inline]
+fn with_looker<R>(act: impl FnOnce(&mut Looker) -> R) -> R {
+    LOOKER.with(|kept| {
+        let mut looker = kept.get();
+        let result = act(&mut looker);
+        kept.set(looker);
+        result
+    })
 }
 
 /// The wait was given up: the time was up.
@@ -168,17 +281,13 @@ pub(crate) struct TimedOut;
 /// Looks for the future's end without blocking for long, and not longer than the wait may last.
 pub(crate) fn look_for_end(cell: CellPtr, until: Until, hint: Hint, timeout: Option<Duration>) -> bool {
     let at_most = timeout.unwrap_or(Duration::MAX);
-    let spin = match hint.spin {
+    let spin = match hint.spin() {
         Spin::For(limit) => Spin::For(limit.min(at_most)),
         other => other,
     };
-    let has_come = || has_reached(cell, until);
-    let is_same_core = || hint.ran_on == this_core() && hint.ran_on != u32::MAX;
-    LOOKER.with(|kept| {
-        let mut looker = kept.get();
-        let found = looker.look(spin, LOOK_FOR_END.min(at_most), has_come, is_same_core);
-        kept.set(looker);
-        found
+    let limit = LOOK_FOR_END.min(at_most);
+    with_looker(|looker| {
+        looker.look((spin, limit), false, || hint.is_same_core(), || has_reached(cell, until))
     })
 }
 

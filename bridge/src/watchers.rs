@@ -59,6 +59,7 @@ pub(crate) fn watch(cell: CellPtr, until: Until, tell: Tell) -> Option<Place> {
     let header = cell.header();
     let place = {
         let mut watchers = lock(&header.watchers);
+        let watchers = watchers.get_or_insert_default();
         let place = Place(NonZeroU32::MIN.saturating_add(watchers.places));
         watchers.places = watchers.places.wrapping_add(1);
         watchers.list.push((place, until, tell));
@@ -82,48 +83,65 @@ pub(crate) fn watch(cell: CellPtr, until: Until, tell: Tell) -> Option<Place> {
 /// Takes a watcher out again, if it was not told meanwhile.
 pub(crate) fn leave(cell: CellPtr, place: Place) -> Option<Tell> {
     let mut watchers = lock(&cell.header().watchers);
-    let index = watchers.list.iter().position(|(at, ..)| *at == place)?;
-    Some(watchers.list.remove(index).2)
+    watchers.as_mut()?.remove(place)
 }
 
 /// Puts another waker into a place. False if it was told meanwhile.
 pub(crate) fn replace_waker(cell: CellPtr, place: Place, waker: &Waker) -> bool {
     let is_same = |tell: &Tell| matches!(tell, Tell::Task(old) if old.will_wake(waker));
     {
-        let watchers = lock(&cell.header().watchers);
-        match watchers.list.iter().find(|(at, ..)| *at == place) {
+        let mut watchers = lock(&cell.header().watchers);
+        match watchers.as_mut().and_then(|watchers| watchers.at(place)) {
             None => return false,
-            Some((.., tell)) if is_same(tell) => return true,
+            Some(tell) if is_same(tell) => return true,
             Some(_) => {}
         }
     }
     // Cloning and dropping a waker is foreign code: it runs outside the lock.
     let new = Tell::Task(waker.clone());
-    let old = {
+    let (old, is_there) = {
         let mut watchers = lock(&cell.header().watchers);
-        match watchers.list.iter_mut().find(|(at, ..)| *at == place) {
-            Some((.., tell)) => std::mem::replace(tell, new),
-            None => new,
+        match watchers.as_mut().and_then(|watchers| watchers.at(place)) {
+            Some(tell) => (std::mem::replace(tell, new), true),
+            None => (new, false),
         }
     };
     drop_contained(old);
-    let watchers = lock(&cell.header().watchers);
-    watchers.list.iter().any(|(at, ..)| *at == place)
+    is_there && {
+        let mut watchers = lock(&cell.header().watchers);
+        watchers.as_mut().is_some_and(|watchers| watchers.at(place).is_some())
+    }
 }
 
 /// Tells those who wait for what is now true: threads first, as a callback may take its time; then the others, in the
 /// order of coming. The caller has a reference, and has changed the word.
 pub(crate) fn tell(cell: CellPtr, reached: Until) {
-    let list = {
-        let mut watchers = lock(&cell.header().watchers);
-        let (now, later) = std::mem::take(&mut watchers.list)
-            .into_iter()
-            .partition(|(_, until, _)| reached == Until::Ended || *until == Until::Done);
-        watchers.list = later;
-        now
+    let list = match &mut *lock(&cell.header().watchers) {
+        Some(watchers) => watchers.take(reached),
+        None => return,
     };
     let (threads, others): (Vec<_>, Vec<_>) = Vec::into_iter(list).partition(|(.., tell)| tell.is_thread());
     for (.., tell) in threads.into_iter().chain(others) {
         tell.now();
+    }
+}
+
+impl Watchers {
+    fn at(&mut self, place: Place) -> Option<&mut Tell> {
+        self.list.iter_mut().find(|(at, ..)| *at == place).map(|(.., tell)| tell)
+    }
+
+    fn remove(&mut self, place: Place) -> Option<Tell> {
+        let index = self.list.iter().position(|(at, ..)| *at == place)?;
+        Some(self.list.remove(index).2)
+    }
+
+    /// Takes out who waits for what is reached.
+    fn take(&mut self, reached: Until) -> Vec<(Place, Until, Tell)> {
+        let (now, later) = std::mem::take(&mut self.list)
+            .into_iter()
+            .partition(|(_, until, _)| reached == Until::Ended || *until == Until::Done);
+        self.list = later;
+        now
     }
 }

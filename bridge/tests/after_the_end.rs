@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 
-use perloop_bridge::{Closing, CrossThreadFuture, FutureError, HomeTask, Ready, Remote, Spin, TaskRef};
+use perloop_bridge::{Closing, CrossThreadFuture, FutureError, Ready, Remote, Spin, TaskRef};
 use support::{Driver, Ledger, LoopThread};
 
 /// A task of the loop that has been polled and waits, and its waker.
-fn waiting(driver: &Driver, ledger: &Ledger) -> (HomeTask<()>, Waker) {
+fn waiting(driver: &Driver, ledger: &Ledger) -> (TaskRef, Waker) {
     let slot = Arc::new(Mutex::new(None));
     let (out, mut owned) = (Arc::clone(&slot), ledger.owned());
     let task = driver.home.spawn(
-        (),
+        || (),
         std::future::poll_fn(move |cx| {
             owned.begin();
             *out.lock().unwrap() = Some(cx.waker().clone());
-            Poll::Pending
+            Poll::<()>::Pending
         }),
     );
     driver.turn();
@@ -45,10 +45,10 @@ fn a_waker_after_its_task_was_woken_last_does_nothing() {
     let ledger = Ledger::new(0);
     let driver = Driver::new(Spin::Never);
     let (task, waker) = waiting(&driver, &ledger);
-    let _ = task.task().end_with(FutureError::Cancelled);
+    let _ = task.end_with(FutureError::Cancelled);
     use_up_everywhere(&waker);
     assert!(!driver.home.has_work() && driver.home.task_count() == 0);
-    assert_eq!(task.take(), Some(Err(FutureError::Cancelled)));
+    assert_eq!(task.take::<()>(), Some(Err(FutureError::Cancelled)));
     drop(task);
     use_up_everywhere(&waker);
     assert!(TaskRef::from_waker(&waker).is_none(), "the task is gone");
@@ -63,7 +63,7 @@ fn a_waker_after_close_and_after_the_loop_does_nothing() {
     driver.home.close(Closing::Closed);
     ledger.check();
     use_up_everywhere(&waker);
-    assert!(task.task().has_ended() && task.task().has_no_outcome() && task.take().is_none());
+    assert!(task.has_ended() && task.has_no_outcome() && task.take::<()>().is_none());
     drop(driver);
     use_up_everywhere(&waker);
     drop(task);
@@ -119,10 +119,10 @@ fn all_of_it_can_be_used_while_its_thread_ends() {
         // They run in this order.
         at_exit(move || {
             use_up(&waker);
-            assert_eq!(TaskRef::from_waker(&waker).as_ref(), Some(task.task()));
+            assert_eq!(TaskRef::from_waker(&waker).as_ref(), Some(&task));
             drop(driver);
             use_up(&waker);
-            assert!(task.task().has_ended());
+            assert!(task.has_ended());
         });
         at_exit(move || {
             use_up(&after);

@@ -120,9 +120,9 @@ fn a_cancelled_task_cancels_what_it_awaits() {
     for (future, amount) in [(awaited, 1), (dropped, 10)] {
         let cancelled = Arc::clone(&cancelled);
         future.add_done_callback(move |_| _ = cancelled.fetch_add(amount, SeqCst));
-        let task = driver.home.spawn((), future);
+        let task = driver.home.spawn(|| (), future);
         driver.turn();
-        let end = || task.task().end_with(FutureError::Cancelled);
+        let end = || task.end_with(FutureError::Cancelled);
         let _ = if amount == 1 { drop_cancelled(end) } else { end() };
     }
     assert_eq!(cancelled.load(SeqCst), 1);

@@ -140,7 +140,7 @@ fn an_output_whose_destructor_panics_harms_nobody() {
     drop(kept);
     // A task's own.
     let given = output();
-    drop(driver.home.spawn((), async { given }));
+    drop(driver.home.spawn(|| (), async { given }));
     driver.turn();
     // A promise's, cancelled before.
     let (mut promise, future) = Promise::new();

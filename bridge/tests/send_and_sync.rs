@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use perloop_bridge::{
-    AsCompleted, Bell, CallRef, Completion, CrossThreadFuture, Forked, FutureError, Home, HomeTask,
-    InvalidState, LoopClosed, LoopDied, Panicked, Promise, Ready, Refusal, Refused, Remote, Scope,
-    ScopedFuture, TaskRef, WouldDeadlock,
+    AsCompleted, Bell, CallRef, Completion, CrossThreadFuture, Forked, FutureError, Home, InvalidState,
+    LoopClosed, LoopDied, Panicked, Promise, Ready, Refusal, Refused, Remote, Scope, ScopedFuture, TaskRef,
+    WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -43,14 +43,14 @@ assert_not!(Send: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, Scoped
 assert_not!(Sync: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, ScopedFuture<'static, Rc<u8>>);
 
 // What the loop's own thread has.
-assert_not!(Send: Home, TaskRef, HomeTask<u8>, Ready, CallRef, Scope<'static, 'static, ()>, AsCompleted<'static>);
-assert_not!(Sync: Home, TaskRef, HomeTask<u8>, Ready, CallRef, Scope<'static, 'static, ()>, AsCompleted<'static>);
+assert_not!(Send: Home, TaskRef, TaskRef, Ready, CallRef, Scope<'static, 'static, ()>, AsCompleted<'static>);
+assert_not!(Sync: Home, TaskRef, TaskRef, Ready, CallRef, Scope<'static, 'static, ()>, AsCompleted<'static>);
 
 /// The sizes that every submission pays for.
 #[test]
 fn handles_are_small() {
     assert_eq!(size_of::<Remote>(), size_of::<usize>());
     assert_eq!(size_of::<Option<TaskRef>>(), size_of::<usize>());
-    assert_eq!(size_of::<Option<HomeTask<[u8; 100]>>>(), size_of::<usize>());
+    assert_eq!(size_of::<Option<TaskRef>>(), size_of::<usize>());
     assert!(size_of::<CrossThreadFuture<[u8; 100]>>() <= 6 * size_of::<usize>());
 }

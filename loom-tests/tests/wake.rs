@@ -29,8 +29,8 @@ fn wait_for_wakes(wakes: usize) {
     let (task, waker) = waiting(&driver, ledger.value(), move || seen.load(Relaxed) == wakes);
     let wakers: Vec<_> = (0..wakes).map(|_| waking(&events, &waker)).collect();
     drop(waker);
-    driver.run_until(|| task.task().has_ended());
-    assert!(task.take().is_some_and(|outcome| outcome.is_ok()));
+    driver.run_until(|| task.has_ended());
+    assert!(task.take::<()>().is_some_and(|outcome| outcome.is_ok()));
     drop((task, driver));
     for waker in wakers {
         waker.join().unwrap();
@@ -80,7 +80,7 @@ fn a_wake_already_scheduled_publishes_what_its_thread_wrote() {
         let _ = driver.home.fall_asleep();
         driver.turn();
         assert_eq!(cells[0].get() + cells[1].get(), 2);
-        assert_eq!(task.task().end_with(bridge::FutureError::Cancelled), Stepped::Ended { publish: false });
+        assert_eq!(task.end_with(bridge::FutureError::Cancelled), Stepped::Ended { publish: false });
         drop((task, driver));
         for thread in threads {
             thread.join().unwrap();
@@ -99,9 +99,9 @@ fn a_wake_against_the_tasks_end_arrives_late() {
         let driver = Driver::new();
         let (task, waker) = waiting(&driver, ledger.value(), || true);
         let thread = waking(&events, &waker);
-        task.task().wake();
+        task.wake();
         driver.turn();
-        assert!(task.task().has_ended());
+        assert!(task.has_ended());
         drop((task, waker));
         driver.turn();
         thread.join().unwrap();
@@ -121,9 +121,9 @@ fn a_late_wake_against_close_keeps_the_core() {
         let driver = Driver::new();
         let (task, waker) = waiting(&driver, ledger.value(), || true);
         let thread = waking(&events, &waker);
-        task.task().wake();
+        task.wake();
         driver.turn();
-        assert!(task.task().has_ended());
+        assert!(task.has_ended());
         drop((task, waker, driver));
         thread.join().unwrap();
         ledger.check();
@@ -256,7 +256,7 @@ fn clones_and_drops_of_wakers_free_the_cell_once() {
             })
         });
         drop(waker);
-        task.task().wake();
+        task.wake();
         driver.turn();
         drop((task, driver));
         for thread in threads {
@@ -277,7 +277,7 @@ fn a_task_that_closes_its_own_loop_ends_with_its_poll() {
         let thread = Rc::new(Cell::new(None));
         let started = Rc::clone(&thread);
         let task = driver.home.spawn(
-            (),
+            || (),
             std::future::poll_fn(move |cx| {
                 own.close();
                 value.get();
@@ -287,7 +287,7 @@ fn a_task_that_closes_its_own_loop_ends_with_its_poll() {
             }),
         );
         driver.turn();
-        assert!(task.task().has_ended() && task.take().is_none());
+        assert!(task.has_ended() && task.take::<()>().is_none());
         assert_eq!(ledger.dropped(), 1);
         drop((task, driver));
         thread.take().unwrap().join().unwrap();

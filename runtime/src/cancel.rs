@@ -324,7 +324,7 @@ impl Scopes {
 /// state lies in the task's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entered {
-    task: (u64, u64),
+    task: (u32, u64),
     number: u64,
 }
 

@@ -5,7 +5,6 @@ use std::io;
 
 use crate::errors::{NoEventLoop, NoRunningLoop};
 use crate::event_loop::{EventLoop, WeakLoop};
-use crate::task::step;
 
 thread_local! {
     static RUNNING: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
@@ -27,7 +26,7 @@ impl Drop for OwnedLoops {
 }
 
 /// The loop of this number, if it is one of this thread's.
-pub(crate) fn find_owned(id: u64) -> Option<EventLoop> {
+pub(crate) fn find_owned(id: u32) -> Option<EventLoop> {
     let find = |owned: &RefCell<OwnedLoops>| {
         owned.borrow().0.iter().filter_map(WeakLoop::upgrade).find(|event_loop| event_loop.id() == id)
     };
@@ -37,7 +36,7 @@ pub(crate) fn find_owned(id: u64) -> Option<EventLoop> {
 /// Notes a new loop, to be closed when the thread ends.
 pub(crate) fn own(new: &EventLoop) -> io::Result<()> {
     // The last to be touched is the first to go when the thread ends: the loops die while the others are still there.
-    let others = RUNNING.try_with(|_| ()).and(CURRENT.try_with(|_| ())).and(step::touch());
+    let others = RUNNING.try_with(|_| ()).and(CURRENT.try_with(|_| ()));
     let noted = others.and_then(|()| {
         OWNED.try_with(|owned| {
             let mut owned = owned.borrow_mut();
@@ -144,6 +143,7 @@ pub fn get_running_loop() -> Result<EventLoop, NoRunningLoop> {
 }
 
 /// Looks at the running loop without counting a reference.
+#[inline]
 pub(crate) fn with_running<R>(look: impl FnOnce(&EventLoop) -> R) -> Result<R, NoRunningLoop> {
     let look = |running: &RefCell<Option<EventLoop>>| {
         // A child that a task has forked runs none: it is the parent's.

@@ -165,7 +165,7 @@ impl LoopHandle {
     }
 
     fn noting_refusal<T>(&self, future: CrossThreadFuture<T>) -> CrossThreadFuture<T> {
-        if self.is_closed() {
+        if tracing::level_enabled!(tracing::Level::DEBUG) && self.is_closed() {
             tracing::debug!(target: "perloop", event_loop = self.name(), "refused a submission: the loop is closed");
         }
         future

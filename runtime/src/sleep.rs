@@ -113,7 +113,7 @@ pub struct Sleep {
 enum State {
     New,
     Yielding(YieldNow),
-    Waiting { loop_id: u64, timer: TimerKey },
+    Waiting { loop_id: u32, timer: TimerKey },
     Done,
 }
 

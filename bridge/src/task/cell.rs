@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::cell::Cell as StdCell;
 use std::future::Future;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::{ManuallyDrop, MaybeUninit, needs_drop};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
@@ -11,7 +11,8 @@ use std::task::{Context, Poll};
 use crate::core::LoopCore;
 use crate::errors::{FutureError, Panicked};
 use crate::foreign::{contain, drop_contained};
-use crate::sync::{Alive, Mutex, ThreadToken, UnsafeCell, free, thread_cell};
+use crate::pool;
+use crate::sync::{Alive, Mutex, ThreadToken, UnsafeCell, thread_cell};
 use crate::task::local::Local;
 use crate::task::state::State;
 use crate::watchers::Watchers;
@@ -59,8 +60,8 @@ impl Record for () {
     fn adopt((): ()) {}
 }
 
-/// The front of every cell, whatever its body. Who may touch which field is said in [`task`](crate::task). What a
-/// loop touches of each submission stands first, so that it fits into one cache line.
+/// The front of every cell, whatever its body, as large as a cache line. Who may touch which field is said in
+/// [`task`](crate::task).
 #[repr(C)]
 pub(crate) struct Header {
     alive: Alive,
@@ -69,9 +70,10 @@ pub(crate) struct Header {
     next: UnsafeCell<*mut Header>,
     /// None for a bare future.
     pub(crate) core: Option<NonNull<LoopCore>>,
-    pub(crate) thread: ThreadToken,
     pub(crate) local: Local,
-    pub(crate) watchers: Mutex<Watchers>,
+    pub(crate) thread: ThreadToken,
+    /// None if nobody ever watched.
+    pub(crate) watchers: Mutex<Option<Box<Watchers>>>,
 }
 
 /// The record has the same place in every cell of a loop, whatever the body.
@@ -109,9 +111,11 @@ impl<B: Future> Stage<B> {
 
 /// What can be done with a cell whose body's type is forgotten. Each demands a live cell of that type, and the right
 /// to touch the field that it is about (see [`task`](crate::task)).
-struct VTable {
-    record_type: fn() -> TypeId,
-    poll: unsafe fn(CellPtr, &mut Context<'_>) -> Poll<()>,
+pub(crate) struct VTable {
+    record_type: TypeId,
+    /// None if the home thread may not take it.
+    output_type: Option<TypeId>,
+    poll: unsafe fn(CellPtr, &mut Context<'_>) -> Polled,
     fail: unsafe fn(CellPtr, FutureError),
     drop_stage: unsafe fn(CellPtr),
     adopt_record: unsafe fn(CellPtr),
@@ -121,6 +125,16 @@ struct VTable {
     error: unsafe fn(CellPtr) -> Option<FutureError>,
     drop_value: unsafe fn(CellPtr),
     free: unsafe fn(CellPtr),
+    /// Whether freeing the cell may free others: its output has a destructor.
+    is_deep: bool,
+}
+
+/// What a poll of a body has come to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Polled {
+    Pending,
+    Value,
+    Error,
 }
 
 /// A pointer to a cell, with the right to the whole allocation. It counts nothing by itself.
@@ -137,15 +151,23 @@ thread_cell! {
 
 /// How a new cell's header begins.
 pub(crate) struct Birth {
+    pub(crate) vtable: &'static VTable,
     pub(crate) state: State,
     pub(crate) local: Local,
     pub(crate) core: Option<NonNull<LoopCore>>,
     pub(crate) thread: ThreadToken,
 }
 
+impl<R: Record, B: Future + 'static> Cell<R, B> {
+    /// Of a task that was made at home.
+    pub(crate) const TAKEABLE: VTable =
+        VTable { output_type: Some(TypeId::of::<B::Output>()), ..Self::VTABLE };
+}
+
 impl<R: Record, B: Future> Cell<R, B> {
-    const VTABLE: VTable = VTable {
-        record_type: TypeId::of::<R>,
+    pub(crate) const VTABLE: VTable = VTable {
+        record_type: TypeId::of::<R>(),
+        output_type: None,
         poll: Self::poll,
         fail: Self::fail,
         drop_stage: Self::drop_stage,
@@ -156,41 +178,49 @@ impl<R: Record, B: Future> Cell<R, B> {
         error: Self::error,
         drop_value: Self::drop_value,
         free: Self::free,
+        is_deep: needs_drop::<B::Output>(),
     };
 
     /// A cell that comes from another thread.
     pub(crate) fn seeded(birth: Birth, seed: R::Seed, body: B) -> CellPtr {
-        Self::allocate(birth, RecordSlot::Seed(seed), Stage::Body(body))
+        Self::allocate(birth, || RecordSlot::Seed(seed), Stage::Body(body))
     }
 
     /// A cell that is made on its loop.
-    pub(crate) fn kept(birth: Birth, record: R, body: B) -> CellPtr {
-        Self::allocate(birth, RecordSlot::Kept(record), Stage::Body(body))
+    #[inline]
+    pub(crate) fn kept(birth: Birth, record: impl FnOnce() -> R, body: B) -> CellPtr {
+        Self::allocate(birth, || RecordSlot::Kept(record()), Stage::Body(body))
     }
 
     /// A cell that has no body and waits for its output.
     pub(crate) fn bare(birth: Birth, seed: R::Seed) -> CellPtr {
-        Self::allocate(birth, RecordSlot::Seed(seed), Stage::Gone)
+        Self::allocate(birth, || RecordSlot::Seed(seed), Stage::Gone)
     }
 
-    fn allocate(birth: Birth, record: RecordSlot<R>, stage: Stage<B>) -> CellPtr {
+    /// `record` is called when there is a place for what it gives: as nothing can go wrong after that, the compiler builds
+    /// the cell where it stays. It must not panic.
+    #[inline]
+    fn allocate(birth: Birth, record: impl FnOnce() -> RecordSlot<R>, stage: Stage<B>) -> CellPtr {
         let header = Header {
             alive: Alive::new(),
             state: birth.state,
             next: UnsafeCell::new(ptr::null_mut()),
             local: birth.local,
-            watchers: Mutex::new(Watchers::default()),
+            watchers: Mutex::new(None),
             core: birth.core,
             thread: birth.thread,
-            vtable: &Self::VTABLE,
+            vtable: birth.vtable,
         };
-        let front = Front { header, record: UnsafeCell::new(record) };
-        let cell = Box::new(Self { front, stage: UnsafeCell::new(stage) });
-        CellPtr(NonNull::from(Box::leak(cell)).cast())
+        let place = pool::allocate::<Self>();
+        let front = Front { header, record: UnsafeCell::new(record()) };
+        // SAFETY: the memory is new, and of this type's layout.
+        unsafe { place.write(Self { front, stage: UnsafeCell::new(stage) }) };
+        CellPtr(place.cast())
     }
 
     /// # Safety
     /// `cell` points to a live cell of this very type.
+    #[inline]
     unsafe fn of<'a>(cell: CellPtr) -> &'a Self {
         // SAFETY: the caller's promise; the header stands first, and the pointer covers the allocation.
         unsafe { cell.0.cast::<Self>().as_ref() }
@@ -198,7 +228,8 @@ impl<R: Record, B: Future> Cell<R, B> {
 
     /// # Safety
     /// As `of`; on the home thread, with the body in place and not in use.
-    unsafe fn poll(cell: CellPtr, cx: &mut Context<'_>) -> Poll<()> {
+    #[inline]
+    unsafe fn poll(cell: CellPtr, cx: &mut Context<'_>) -> Polled {
         // SAFETY: the caller's promise.
         let this = unsafe { Self::of(cell) };
         let polled = this.stage.with_mut(|stage| {
@@ -209,54 +240,59 @@ impl<R: Record, B: Future> Cell<R, B> {
             let body = unsafe { Pin::new_unchecked(body) };
             contain(|| body.poll(cx))
         });
-        let output = match polled {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(output)) => Ok(output),
-            Err(panicked) => Err(FutureError::Panicked(panicked)),
-        };
-        this.end_body(output);
-        Poll::Ready(())
+        match polled {
+            Ok(Poll::Pending) => Polled::Pending,
+            Ok(Poll::Ready(output)) => this.end_body(Ok(output)),
+            Err(panicked) => this.end_body(Err(FutureError::Panicked(panicked))),
+        }
     }
 
     /// Drops the body where it lies, then puts its output there. A panic in its destructor is the outcome, if there
     /// was not another error before.
-    fn end_body(&self, output: Result<B::Output, FutureError>) {
-        let output = match (output, self.empty()) {
-            (Ok(output), Err(panicked)) => {
-                drop_contained(output);
-                Err(FutureError::Panicked(panicked))
-            }
-            // An error out of the clean-up replaces the cancellation, as in asyncio.
-            (Err(FutureError::Cancelled), Err(panicked)) => Err(FutureError::Panicked(panicked)),
-            (output, _) => output,
+    #[inline]
+    fn end_body(&self, output: Result<B::Output, FutureError>) -> Polled {
+        let slot = self.stage.with_mut(|slot| slot);
+        let output = match Self::drop_slot(slot) {
+            Ok(()) => output,
+            Err(panicked) => after_panic(output, panicked),
         };
-        // SAFETY: rule 5; the slot is empty, so what is written over owns nothing.
-        self.stage.with_mut(|stage| unsafe { ptr::write(stage, Stage::output(output)) });
+        let ended = if output.is_ok() { Polled::Value } else { Polled::Error };
+        // SAFETY: rule 5; what lay there was just dropped.
+        self.stage.with_mut(|slot| unsafe { ptr::write(slot, Stage::output(output)) });
+        ended
     }
 
-    /// Drops what is in the slot, where it lies. Foreign code runs outside the closures that loom watches.
+    /// Drops what is in the slot, and leaves it empty.
+    #[inline]
     fn empty(&self) -> Result<(), Panicked> {
-        let slot = self.stage.with_mut(|stage| stage);
-        let dropped = contain(|| {
-            // SAFETY: rule 5, by our callers: nobody else touches the slot until we are done.
-            match unsafe { &mut *slot } {
-                // SAFETY: it is written over below, also if its destructor panics, and not dropped again.
-                Stage::Body(body) => unsafe { ptr::drop_in_place(body) },
-                // SAFETY: as above; an output that was taken is never emptied (rule 7).
-                Stage::Output(output) => unsafe { ManuallyDrop::drop(output) },
-                Stage::Gone => {}
-            }
-        });
-        // SAFETY: rule 5; what lay there was dropped above.
-        self.stage.with_mut(|stage| unsafe { ptr::write(stage, Stage::Gone) });
+        let dropped = Self::drop_slot(self.stage.with_mut(|slot| slot));
+        // SAFETY: rule 5; what lay there was just dropped.
+        self.stage.with_mut(|slot| unsafe { ptr::write(slot, Stage::Gone) });
         dropped
+    }
+
+    /// Drops what is in the slot, where it lies. The caller writes over it, also if a destructor has panicked. Foreign code
+    /// runs outside the closures that loom watches.
+    #[inline]
+    fn drop_slot(slot: *mut Stage<B>) -> Result<(), Panicked> {
+        // SAFETY: rule 5, by our callers: nobody else touches the slot until they are done.
+        match unsafe { &mut *slot } {
+            // SAFETY: as above, and it is not dropped again.
+            Stage::Body(body) if needs_drop::<B>() => contain(|| unsafe { ptr::drop_in_place(body) }),
+            Stage::Output(output) if output.is_err() || needs_drop::<B::Output>() => {
+                // SAFETY: as above; an output that was taken is never emptied (rule 7).
+                contain(|| unsafe { ManuallyDrop::drop(output) })
+            }
+            Stage::Body(_) | Stage::Output(_) | Stage::Gone => Ok(()),
+        }
     }
 
     /// # Safety
     /// As `of`, with the right to the stage (rule 5).
     unsafe fn fail(cell: CellPtr, error: FutureError) {
         // SAFETY: the caller's promise.
-        unsafe { Self::of(cell) }.end_body(Err(error));
+        let ended = unsafe { Self::of(cell) }.end_body(Err(error));
+        debug_assert!(ended == Polled::Error);
     }
 
     /// # Safety
@@ -273,7 +309,7 @@ impl<R: Record, B: Future> Cell<R, B> {
     /// As `fail`.
     pub(crate) unsafe fn set_output(cell: CellPtr, output: Result<B::Output, FutureError>) {
         // SAFETY: the caller's promise.
-        unsafe { Self::of(cell) }.end_body(output);
+        let _ = unsafe { Self::of(cell) }.end_body(output);
     }
 
     /// Takes the body of a refused submission back.
@@ -307,11 +343,16 @@ impl<R: Record, B: Future> Cell<R, B> {
 
     /// # Safety
     /// As `adopt_record`, or nobody else knows of the cell.
+    #[inline]
     unsafe fn drop_record(cell: CellPtr) {
         // SAFETY: the caller's promise.
         let slot = &unsafe { Self::of(cell) }.front.record;
-        // SAFETY: rule 6, and no reference to the record is left, since those borrow from a `TaskRef`.
-        drop_contained(slot.with_mut(|slot| unsafe { ptr::replace(slot, RecordSlot::Gone) }));
+        let slot = slot.with_mut(|slot| slot);
+        // SAFETY: rule 6, and no reference to the record is left, since those borrow from a `TaskRef`. It is written over
+        // below, also if its destructor panics, and not dropped again.
+        drop(contain(|| unsafe { ptr::drop_in_place(slot) }));
+        // SAFETY: rule 6; what lay there was dropped above.
+        unsafe { ptr::write(slot, RecordSlot::Gone) };
     }
 
     /// Home: moves the output out, for a task that no other thread knows.
@@ -372,35 +413,68 @@ impl<R: Record, B: Future> Cell<R, B> {
     }
 
     /// # Safety
-    /// As `of`; nobody else has a reference; an output that was taken has been forgotten.
+    /// As `of`; nobody else has a reference.
+    #[inline]
     unsafe fn free(cell: CellPtr) {
-        cell.header().alive.bury();
-        // SAFETY: the pointer comes from `allocate`'s Box, of this type, and is the last one.
-        let cell = unsafe { Box::from_raw(cell.0.cast::<Self>().as_ptr()) };
-        drop_contained(FreeOnDrop(ManuallyDrop::new(cell)));
+        let header = cell.header();
+        // SAFETY: the caller's promise.
+        let this = unsafe { Self::of(cell) };
+        if !header.state.load().is_taken() {
+            drop(this.empty());
+        }
+        header.alive.bury();
+        if needs_drop::<Header>() {
+            drop_contained(DropHeader(cell));
+        }
+        // SAFETY: it comes from `allocate`, this was the last pointer to it, and nothing is left in it: the header was just
+        // dropped, the record when its seed was refused or with the last `TaskRef` (rule 6), and the output above, unless
+        // it was taken.
+        unsafe { pool::free(cell.0.cast::<Self>()) };
     }
 }
 
-/// Frees by way of the shim, so that a model can look at freed memory.
-struct FreeOnDrop<T>(ManuallyDrop<Box<T>>);
+/// What becomes of a body that would have ended so, had not its destructor panicked.
+#[cold]
+fn after_panic<T>(output: Result<T, FutureError>, panicked: Panicked) -> Result<T, FutureError> {
+    match output {
+        Ok(output) => {
+            drop_contained(output);
+            Err(FutureError::Panicked(panicked))
+        }
+        // An error out of the clean-up replaces the cancellation, as in asyncio.
+        Err(FutureError::Cancelled) => Err(FutureError::Panicked(panicked)),
+        Err(error) => Err(error),
+    }
+}
 
-impl<T> Drop for FreeOnDrop<T> {
+/// Drops what the header of a cell has, with the watchers that were never told.
+struct DropHeader(CellPtr);
+
+impl Drop for DropHeader {
     fn drop(&mut self) {
-        // SAFETY: it is taken here only, once.
-        free(unsafe { ManuallyDrop::take(&mut self.0) });
+        // SAFETY: by `free`, which makes it: nobody else has a pointer, and it is dropped once.
+        unsafe { self.0.0.drop_in_place() };
     }
 }
 
 impl CellPtr {
+    /// Is the output a `T` that the home thread may take?
+    #[inline]
+    pub(crate) fn has_output<T: 'static>(self) -> bool {
+        self.header().vtable.output_type == Some(TypeId::of::<T>())
+    }
+
     pub(crate) fn from_raw(raw: *mut Header) -> Option<Self> {
         NonNull::new(raw).map(Self)
     }
 
+    #[inline]
     pub(crate) fn as_ptr(self) -> *mut Header {
         self.0.as_ptr()
     }
 
     /// The front of the cell, for as long as the caller's reference keeps it.
+    #[inline]
     pub(crate) fn header<'a>(self) -> &'a Header {
         // SAFETY: rule 1: who holds a pointer holds a reference, or has just won the last one.
         let header = unsafe { self.0.as_ref() };
@@ -408,21 +482,25 @@ impl CellPtr {
         header
     }
 
+    #[inline]
     pub(crate) fn next(self) -> *mut Header {
         // SAFETY: rule 3: the node is in a batch, which its taker owns, or the cell is ours alone.
         self.header().next.with(|next| unsafe { *next })
     }
 
+    #[inline]
     pub(crate) fn set_next(self, node: *mut Header) {
         // SAFETY: rule 3: the node is not published yet, or in a batch, which its taker owns, or the cell is ours alone.
         self.header().next.with_mut(|next| unsafe { *next = node });
     }
 
+    #[inline]
     pub(crate) fn retain(self) {
         self.header().state.retain();
     }
 
     /// Gives one reference back, and frees the cell with the last one.
+    #[inline]
     pub(crate) fn release(self) {
         if self.header().state.release() {
             self.free();
@@ -430,6 +508,7 @@ impl CellPtr {
     }
 
     /// Home: gives the home thread's reference back.
+    #[inline]
     pub(crate) fn release_home(self) {
         if self.header().state.release_home() {
             self.free();
@@ -438,7 +517,17 @@ impl CellPtr {
 
     /// Frees the cell. Its output may hold the last reference to another cell, whose output may hold another, and so
     /// on: beyond a few of them they wait in a list, or a long chain would use up the stack.
+    #[inline]
     fn free(self) {
+        let vtable = self.header().vtable;
+        if !vtable.is_deep {
+            // SAFETY: rule 1: the last reference is ours.
+            return unsafe { (vtable.free)(self) };
+        }
+        self.free_deep();
+    }
+
+    fn free_deep(self) {
         let (depth, put_off) = FREEING.with(StdCell::get);
         if depth == DEEPEST {
             self.set_next(put_off);
@@ -456,16 +545,13 @@ impl CellPtr {
     }
 
     fn free_now(self) {
-        let header = self.header();
-        if !header.state.load().is_taken() {
-            self.drop_stage();
-        }
-        // SAFETY: rule 1: the last reference is ours, and an output that is still there was taken.
-        unsafe { (header.vtable.free)(self) };
+        // SAFETY: rule 1: the last reference is ours.
+        unsafe { (self.header().vtable.free)(self) };
     }
 
     /// Home: polls the body once. Ready: it is dropped, and its output in its place.
-    pub(crate) fn poll(self, cx: &mut Context<'_>) -> Poll<()> {
+    #[inline]
+    pub(crate) fn poll(self, cx: &mut Context<'_>) -> Polled {
         // SAFETY: rule 5, by our caller `TaskRef`, which asserts that the body is there and not in use.
         unsafe { (self.header().vtable.poll)(self, cx) }
     }
@@ -487,6 +573,7 @@ impl CellPtr {
         unsafe { (self.header().vtable.adopt_record)(self) }
     }
 
+    #[inline]
     pub(crate) fn drop_record(self) {
         // SAFETY: rule 6, by our callers: no `TaskRef` is left, or the submission was refused.
         unsafe { (self.header().vtable.drop_record)(self) }
@@ -532,8 +619,9 @@ impl CellPtr {
     ///
     /// # Safety
     /// On the home thread, after adoption, for no longer than a `TaskRef` is held.
+    #[inline]
     pub(crate) unsafe fn record<'a, R: Record>(self) -> &'a R {
-        assert!((self.header().vtable.record_type)() == TypeId::of::<R>(), "a record of another type");
+        assert!(self.header().vtable.record_type == TypeId::of::<R>(), "a record of another type");
         // SAFETY: the record has the same place in each cell with a record of type `R`, which was just checked.
         let front = unsafe { self.0.cast::<Front<R>>().as_ref() };
         // SAFETY: rule 6; the reference lives no longer than the record, by the caller's promise.

@@ -29,6 +29,8 @@ pub(crate) const CALL: u32 = 1 << 10;
 pub(crate) const WAITS_ELSEWHERE: u32 = 1 << 11;
 /// A submission that was popped from the ready list and not adopted yet. Its loop counts it.
 pub(crate) const IN_HAND: u32 = 1 << 12;
+/// The output is an error.
+pub(crate) const FAILED: u32 = 1 << 13;
 
 /// References that the home thread has, and its flags. Read and written by the home thread alone (rule 4).
 pub(crate) struct Local(UnsafeCell<Fields>);
@@ -42,6 +44,7 @@ struct Fields {
 }
 
 impl Local {
+    #[inline]
     pub(crate) fn new(refs: u32, flags: u32) -> Self {
         Self(UnsafeCell::new(Fields { refs, flags, slot: 0 }))
     }
@@ -56,33 +59,40 @@ impl Local {
         Self::new(0, CALL | PUBLISHED)
     }
 
+    #[inline]
     pub(crate) fn has(&self, flag: u32) -> bool {
         self.get().flags & flag != 0
     }
 
+    #[inline]
     pub(crate) fn set(&self, flag: u32) {
         self.change(|fields| fields.flags |= flag);
     }
 
+    #[inline]
     pub(crate) fn clear(&self, flag: u32) {
         self.change(|fields| fields.flags &= !flag);
     }
 
     /// Sets a flag; true if it was clear.
+    #[inline]
     pub(crate) fn raise(&self, flag: u32) -> bool {
         let was_clear = !self.has(flag);
         self.set(flag);
         was_clear
     }
 
+    #[inline]
     pub(crate) fn slot(&self) -> u32 {
         self.get().slot
     }
 
+    #[inline]
     pub(crate) fn set_slot(&self, slot: u32) {
         self.change(|fields| fields.slot = slot);
     }
 
+    #[inline]
     pub(crate) fn retain(&self) {
         self.change(|fields| {
             fields.refs = fields.refs.checked_add(1).expect("fewer than 2^32 handles of a task")
@@ -90,6 +100,7 @@ impl Local {
     }
 
     /// True if it was the last reference.
+    #[inline]
     pub(crate) fn release(&self) -> bool {
         self.change(|fields| {
             fields.refs -= 1;
@@ -97,11 +108,13 @@ impl Local {
         })
     }
 
+    #[inline]
     fn get(&self) -> Fields {
         // SAFETY: rule 4: only the home thread comes here, and no reference into the cell outlives a closure.
         self.0.with(|fields| unsafe { *fields })
     }
 
+    #[inline]
     fn change<R>(&self, change: impl FnOnce(&mut Fields) -> R) -> R {
         // SAFETY: rule 4, and `change` runs none but our own code, which does not come here again.
         self.0.with_mut(|fields| change(unsafe { &mut *fields }))

@@ -33,22 +33,23 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
+use cell::Polled;
 pub use cell::Record;
-pub(crate) use cell::{Birth, Cell, CellPtr, Header};
+pub(crate) use cell::{Birth, Cell, CellPtr, Header, VTable};
 pub(crate) use list::TaskList;
 pub(crate) use local::Local;
 pub(crate) use state::{AfterCancel, AfterFinish, State};
 
 use crate::core::LoopCore;
 use crate::errors::{FutureError, Refusal};
-use crate::home::Ready;
+use crate::ready::Ready;
 use crate::sync::this_thread;
 use crate::watchers::{self, Until};
 use local::{
-    ABANDONED, ADOPTED, CALL, DRAINED, ENDED, IN_HAND, PUBLISHED, QUEUED, RELEASED, RUNNING, SUBMITTED,
-    TAKEN, WAITS_ELSEWHERE,
+    ABANDONED, ADOPTED, CALL, DRAINED, ENDED, FAILED, IN_HAND, PUBLISHED, QUEUED, RELEASED, RUNNING,
+    SUBMITTED, TAKEN, WAITS_ELSEWHERE,
 };
 
 /// A task, as its own loop's thread sees it. It counts without atomics, and cannot leave the thread. Clones are the
@@ -60,9 +61,9 @@ use local::{
 /// # struct NoBell;
 /// # impl Bell for NoBell { fn ring(&self) {} }
 /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-/// let home_task = home.spawn((), async {});
-/// let task = home_task.task().clone();
-/// assert_eq!(task, *home_task.task());
+/// let home_task = home.spawn(|| (), async {});
+/// let task = home_task.clone();
+/// assert_eq!(task, home_task);
 /// assert!(task.is_queued() && !task.has_ended());
 /// ```
 pub struct TaskRef {
@@ -80,8 +81,8 @@ pub struct TaskRef {
 /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
 /// use perloop_bridge::Stepped;
 ///
-/// let task = home.spawn((), std::future::pending::<()>());
-/// assert_eq!(task.task().poll(), Stepped::Pending);
+/// let task = home.spawn(|| (), std::future::pending::<()>());
+/// assert_eq!(task.poll(), Stepped::Pending);
 /// ```
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,9 +99,20 @@ pub enum Stepped {
 
 impl TaskRef {
     /// A task made on this thread. One reference is the result.
-    pub(crate) fn make<R: Record, B: Future>(core: NonNull<LoopCore>, record: R, body: B) -> Self {
-        let local = Local::new(1, ADOPTED | PUBLISHED);
-        let birth = Birth { state: State::home_made(), local, core: Some(core), thread: this_thread() };
+    #[inline]
+    pub(crate) fn make<R: Record, B: Future>(
+        vtable: &'static VTable,
+        core: NonNull<LoopCore>,
+        record: impl FnOnce() -> R,
+        body: B,
+    ) -> Self {
+        let birth = Birth {
+            vtable,
+            state: State::home_made(),
+            local: Local::new(1, ADOPTED | PUBLISHED),
+            core: Some(core),
+            thread: this_thread(),
+        };
         let task = Self::owning(Cell::kept(birth, record, body));
         task.enlist();
         task
@@ -121,10 +133,12 @@ impl TaskRef {
         Some(Self::owning(cell))
     }
 
+    #[inline]
     fn owning(cell: CellPtr) -> Self {
         Self { cell, not_send: PhantomData }
     }
 
+    #[inline]
     fn local(&self) -> &Local {
         &self.cell.header().local
     }
@@ -140,11 +154,12 @@ impl TaskRef {
     /// use std::task::{Poll, Waker};
     /// use perloop_bridge::TaskRef;
     ///
-    /// let task = home.spawn((), std::future::poll_fn(|cx| Poll::Ready(TaskRef::from_waker(cx.waker()))));
+    /// let task = home.spawn(|| (), std::future::poll_fn(|cx| Poll::Ready(TaskRef::from_waker(cx.waker()))));
     /// assert!(TaskRef::from_waker(Waker::noop()).is_none());
-    /// let _ = task.task().poll();
-    /// assert_eq!(task.take(), Some(Ok(Some(task.task().clone()))));
+    /// let _ = task.poll();
+    /// assert_eq!(task.take(), Some(Ok(Some(task.clone()))));
     /// ```
+    #[inline]
     pub fn from_waker(waker: &Waker) -> Option<Self> {
         waker::task_of(waker)
     }
@@ -173,9 +188,10 @@ impl TaskRef {
     ///     }
     /// }
     ///
-    /// let task = home.spawn(Number(7), async {});
-    /// assert_eq!(task.task().record::<Number>(), &Number(7));
+    /// let task = home.spawn(|| Number(7), async {});
+    /// assert_eq!(task.record::<Number>(), &Number(7));
     /// ```
+    #[inline]
     pub fn record<R: Record>(&self) -> &R {
         assert!(self.local().has(ADOPTED), "adopt the task first");
         // SAFETY: on the home thread, as a `TaskRef` cannot leave it; adopted; and borrowed from `self`.
@@ -190,10 +206,11 @@ impl TaskRef {
     /// # struct NoBell;
     /// # impl Bell for NoBell { fn ring(&self) {} }
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// let task = home.spawn((), async {});
-    /// let _ = task.task().poll();
-    /// assert!(task.task().has_ended());
+    /// let task = home.spawn(|| (), async {});
+    /// let _ = task.poll();
+    /// assert!(task.has_ended());
     /// ```
+    #[inline]
     pub fn has_ended(&self) -> bool {
         self.local().has(ENDED)
     }
@@ -206,9 +223,10 @@ impl TaskRef {
     /// # struct NoBell;
     /// # impl Bell for NoBell { fn ring(&self) {} }
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// let task = home.spawn((), std::future::pending::<()>());
-    /// assert!(task.task().is_queued());
+    /// let task = home.spawn(|| (), std::future::pending::<()>());
+    /// assert!(task.is_queued());
     /// ```
+    #[inline]
     pub fn is_queued(&self) -> bool {
         self.local().has(QUEUED)
     }
@@ -221,9 +239,9 @@ impl TaskRef {
     /// # struct NoBell;
     /// # impl Bell for NoBell { fn ring(&self) {} }
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// let task = home.spawn((), std::future::pending::<()>());
-    /// task.task().note_wait_elsewhere();
-    /// assert!(task.task().waits_elsewhere());
+    /// let task = home.spawn(|| (), std::future::pending::<()>());
+    /// task.note_wait_elsewhere();
+    /// assert!(task.waits_elsewhere());
     /// ```
     pub fn note_wait_elsewhere(&self) {
         self.local().set(WAITS_ELSEWHERE);
@@ -231,7 +249,7 @@ impl TaskRef {
 
     /// The body awaits a cross-thread future. One of its own loop, or that anybody may set, is not
     /// outside. The loop's number, if it notes such waits.
-    pub(crate) fn note_outside_wait(&self, cell: CellPtr) -> Option<u64> {
+    pub(crate) fn note_outside_wait(&self, cell: CellPtr) -> Option<u32> {
         let is_outside = cell.header().core.is_some_and(|core| core != self.core());
         if is_outside && !self.has_ended() { LoopCore::note_outside_wait(self.core(), cell) } else { None }
     }
@@ -249,9 +267,10 @@ impl TaskRef {
     /// # struct NoBell;
     /// # impl Bell for NoBell { fn ring(&self) {} }
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// let task = home.spawn((), std::future::pending::<()>());
-    /// assert!(!task.task().waits_elsewhere());
+    /// let task = home.spawn(|| (), std::future::pending::<()>());
+    /// assert!(!task.waits_elsewhere());
     /// ```
+    #[inline]
     pub fn waits_elsewhere(&self) -> bool {
         self.local().has(WAITS_ELSEWHERE)
     }
@@ -264,8 +283,8 @@ impl TaskRef {
     /// # struct NoBell;
     /// # impl Bell for NoBell { fn ring(&self) {} }
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// let task = home.spawn((), std::future::pending::<()>());
-    /// assert!(!task.task().is_running());
+    /// let task = home.spawn(|| (), std::future::pending::<()>());
+    /// assert!(!task.is_running());
     /// ```
     pub fn is_running(&self) -> bool {
         self.local().has(RUNNING)
@@ -281,7 +300,7 @@ impl TaskRef {
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// use perloop_bridge::Ready;
     ///
-    /// let task = home.spawn((), std::future::pending::<()>());
+    /// let task = home.spawn(|| (), std::future::pending::<()>());
     /// let Some(Ready::Step(step)) = home.pop() else { unreachable!() };
     /// assert!(!step.begin_step());
     /// step.wake();
@@ -289,11 +308,13 @@ impl TaskRef {
     /// assert_eq!(home.ready_len(), 1);
     /// # drop(task);
     /// ```
+    #[inline]
     pub fn wake(&self) {
         Self::schedule(self.cell);
     }
 
     /// On the home thread.
+    #[inline]
     pub(crate) fn schedule(cell: CellPtr) {
         let header = cell.header();
         if header.local.has(ENDED) || !header.local.has(ADOPTED) || !header.local.raise(QUEUED) {
@@ -336,7 +357,7 @@ impl TaskRef {
         self.cell.adopt_record();
         if self.begin_step() {
             self.local().set(ENDED);
-            self.cell.fail(FutureError::Cancelled);
+            self.fail(FutureError::Cancelled);
             self.publish();
             return false;
         }
@@ -363,18 +384,28 @@ impl TaskRef {
     }
 
     /// The loop counts it among its tasks from now on, until it ends.
+    #[inline]
     fn enlist(&self) {
         LoopCore::with_tasks(self.core(), |tasks| tasks.insert(self.clone()));
     }
 
+    /// Drops what the slot holds, and puts an error there.
+    fn fail(&self, error: FutureError) {
+        self.cell.fail(error);
+        self.local().set(FAILED);
+    }
+
+    #[inline]
     fn core(&self) -> NonNull<LoopCore> {
         self.cell.header().core.expect("a task with a body has a loop")
     }
 
+    #[inline]
     pub(crate) fn slot(&self) -> u32 {
         self.local().slot()
     }
 
+    #[inline]
     pub(crate) fn set_slot(&self, slot: u32) {
         self.local().set_slot(slot);
     }
@@ -388,6 +419,7 @@ impl TaskRef {
     }
 
     /// Is it a callback that another thread handed in?
+    #[inline]
     pub(crate) fn is_call(&self) -> bool {
         self.local().has(CALL)
     }
@@ -399,7 +431,7 @@ impl TaskRef {
         }
         assert!(self.local().raise(ADOPTED), "refused instead of adopted");
         self.local().set(SUBMITTED | ENDED);
-        self.cell.fail(error);
+        self.fail(error);
         self.publish();
     }
 
@@ -425,6 +457,7 @@ impl TaskRef {
     /// let Some(Ready::Step(step)) = home.pop() else { unreachable!() };
     /// assert!(step.begin_step());
     /// ```
+    #[inline]
     pub fn begin_step(&self) -> bool {
         assert!(self.local().has(ADOPTED), "adopt the task first");
         self.local().clear(QUEUED | WAITS_ELSEWHERE);
@@ -449,28 +482,33 @@ impl TaskRef {
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// use perloop_bridge::Stepped;
     ///
-    /// let task = home.spawn((), async { panic!("out of paper") });
-    /// assert_eq!(task.task().poll(), Stepped::Ended { publish: false });
-    /// let outcome: Result<(), _> = task.take().expect("it has ended");
-    /// assert!(outcome.is_err());
+    /// let task = home.spawn(|| (), async { panic!("out of paper") });
+    /// assert_eq!(task.poll(), Stepped::Ended { publish: false });
+    /// assert!(task.error().is_some());
     /// ```
+    #[inline]
     pub fn poll(&self) -> Stepped {
         self.enter_body();
         let waker = waker::borrowed(self.cell);
         let polled = self.cell.poll(&mut Context::from_waker(&waker));
         self.local().clear(RUNNING);
         match polled {
-            Poll::Pending if self.has_ended() => {
+            Polled::Pending if self.has_ended() => {
                 // The body closed its own loop, which could not drop what was on the stack.
                 self.abandon(FutureError::Cancelled);
                 Stepped::Ended { publish: false }
             }
-            Poll::Pending => Stepped::Pending,
-            Poll::Ready(()) => self.ended(),
+            Polled::Pending => Stepped::Pending,
+            Polled::Value => self.ended(),
+            Polled::Error => {
+                self.local().set(FAILED);
+                self.ended()
+            }
         }
     }
 
     /// From now on the body is in use, until `RUNNING` is cleared.
+    #[inline]
     fn enter_body(&self) {
         let local = self.local();
         assert!(local.has(ADOPTED) && !local.has(ENDED), "there is a body to poll or to drop");
@@ -490,17 +528,18 @@ impl TaskRef {
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// use perloop_bridge::{FutureError, Stepped};
     ///
-    /// let task = home.spawn((), std::future::pending::<()>());
-    /// assert_eq!(task.task().end_with(FutureError::Cancelled), Stepped::Ended { publish: false });
-    /// assert_eq!(task.take(), Some(Err(FutureError::Cancelled)));
+    /// let task = home.spawn(|| (), std::future::pending::<()>());
+    /// assert_eq!(task.end_with(FutureError::Cancelled), Stepped::Ended { publish: false });
+    /// assert_eq!(task.take::<()>(), Some(Err(FutureError::Cancelled)));
     /// ```
     pub fn end_with(&self, error: FutureError) -> Stepped {
         self.enter_body();
-        self.cell.fail(error);
+        self.fail(error);
         self.local().clear(RUNNING);
         self.ended()
     }
 
+    #[inline]
     fn ended(&self) -> Stepped {
         self.retire();
         Stepped::Ended { publish: !self.local().has(PUBLISHED) }
@@ -508,6 +547,7 @@ impl TaskRef {
 
     /// Nobody pushes the node any more, and the loop no longer counts the task. A wake that is on its way is counted,
     /// for the loop's close (rule 8).
+    #[inline]
     fn retire(&self) {
         let header = self.cell.header();
         if !header.local.raise(ENDED) || self.is_call() {
@@ -554,9 +594,12 @@ impl TaskRef {
     /// ```
     pub fn publish(&self) {
         assert!(self.has_ended() && !self.is_running(), "published before its end");
-        if self.local().raise(PUBLISHED) {
-            publish(self.cell);
+        if !self.local().raise(PUBLISHED) || self.is_detached() {
+            // Nobody is left to be told.
+            return;
         }
+        let is_cancelled = self.local().has(FAILED) && self.cell.error() == Some(FutureError::Cancelled);
+        publish(self.cell, is_cancelled);
     }
 
     /// The loop closes and the task has not ended: drops the body. If there is a cross-thread future, `error` is its
@@ -570,7 +613,7 @@ impl TaskRef {
             self.local().set(ABANDONED);
             self.cell.drop_stage();
         } else {
-            self.cell.fail(error);
+            self.fail(error);
             self.publish();
         }
     }
@@ -600,10 +643,10 @@ impl TaskRef {
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// use perloop_bridge::FutureError;
     ///
-    /// let task = home.spawn((), async { 42 });
-    /// let _ = task.task().poll();
-    /// task.task().replace_outcome(FutureError::Cancelled);
-    /// assert_eq!(task.take(), Some(Err(FutureError::Cancelled)));
+    /// let task = home.spawn(|| (), async { 42 });
+    /// let _ = task.poll();
+    /// task.replace_outcome(FutureError::Cancelled);
+    /// assert_eq!(task.take::<i32>(), Some(Err(FutureError::Cancelled)));
     /// ```
     pub fn replace_outcome(&self, error: FutureError) {
         let local = self.local();
@@ -613,7 +656,7 @@ impl TaskRef {
             "there is an outcome to replace"
         );
         assert!(local.raise(RUNNING), "the outcome is not being dropped");
-        self.cell.fail(error);
+        self.fail(error);
         local.clear(RUNNING);
     }
 
@@ -633,6 +676,7 @@ impl TaskRef {
     /// drop(future);
     /// assert!(task.is_detached());
     /// ```
+    #[inline]
     pub fn is_detached(&self) -> bool {
         self.cell.header().state.load().is_ours_alone()
     }
@@ -647,13 +691,14 @@ impl TaskRef {
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// use perloop_bridge::FutureError;
     ///
-    /// let task = home.spawn((), std::future::pending::<()>());
-    /// assert_eq!(task.task().error(), None);
-    /// let _ = task.task().end_with(FutureError::Cancelled);
-    /// assert_eq!(task.task().error(), Some(FutureError::Cancelled));
+    /// let task = home.spawn(|| (), std::future::pending::<()>());
+    /// assert_eq!(task.error(), None);
+    /// let _ = task.end_with(FutureError::Cancelled);
+    /// assert_eq!(task.error(), Some(FutureError::Cancelled));
     /// ```
+    #[inline]
     pub fn error(&self) -> Option<FutureError> {
-        let is_there = self.has_ended() && !self.local().has(TAKEN | RUNNING);
+        let is_there = self.local().has(FAILED) && self.has_ended() && !self.local().has(TAKEN | RUNNING);
         if is_there { self.cell.error() } else { None }
     }
 
@@ -666,12 +711,51 @@ impl TaskRef {
     /// # impl Bell for NoBell { fn ring(&self) {} }
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// # use perloop_bridge::Closing;
-    /// let task = home.spawn((), std::future::pending::<()>());
+    /// let task = home.spawn(|| (), std::future::pending::<()>());
     /// home.close(Closing::Closed);
-    /// assert!(task.task().has_ended() && task.task().has_no_outcome());
+    /// assert!(task.has_ended() && task.has_no_outcome());
     /// ```
+    #[inline]
     pub fn has_no_outcome(&self) -> bool {
         self.local().has(ABANDONED)
+    }
+
+    /// Takes the outcome of a task that was made at home. None if there is none: it has not ended, its loop was closed
+    /// before, or the outcome was taken before.
+    ///
+    /// # Panics
+    /// If the output is of another type, or the task was handed in by [`Remote`](crate::Remote): its outcome is the
+    /// cross-thread future's.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let task = home.spawn(|| (), async { 42 });
+    /// assert_eq!(task.take::<i32>(), None);
+    /// let _ = task.poll();
+    /// assert_eq!(task.take(), Some(Ok(42)));
+    /// assert_eq!(task.take::<i32>(), None);
+    /// ```
+    #[inline]
+    pub fn take<T: 'static>(&self) -> Option<Result<T, FutureError>> {
+        assert!(self.cell.has_output::<T>(), "an outcome of another type, or not ours to take");
+        // SAFETY: just checked.
+        unsafe { self.take_unchecked() }
+    }
+
+    /// # Safety
+    /// The task was made at home, and its body's output is a `T`.
+    #[inline]
+    pub(crate) unsafe fn take_unchecked<T>(&self) -> Option<Result<T, FutureError>> {
+        let local = self.local();
+        if !local.has(ENDED) || local.has(RUNNING | ABANDONED) || !local.raise(TAKEN) {
+            return None;
+        }
+        // SAFETY: the caller's promise; the output is nobody's but the home thread's; it has ended, and was not taken.
+        Some(unsafe { self.cell.take_output() })
     }
 
     /// The node came from the inbox: says so, for `begin_step`.
@@ -679,6 +763,7 @@ impl TaskRef {
         cell.header().local.set(DRAINED);
     }
 
+    #[inline]
     pub(crate) fn is_adopted(cell: CellPtr) -> bool {
         cell.header().local.has(ADOPTED)
     }
@@ -689,9 +774,8 @@ impl TaskRef {
 }
 
 /// Publishes what is in the slot. The caller is the home thread, or the promise.
-pub(crate) fn publish(cell: CellPtr) {
+pub(crate) fn publish(cell: CellPtr, is_cancelled: bool) {
     let state = &cell.header().state;
-    let is_cancelled = matches!(cell.error(), Some(FutureError::Cancelled));
     let watched = if is_cancelled {
         state.end_cancelled().is_watched()
     } else {
@@ -710,6 +794,7 @@ pub(crate) fn publish(cell: CellPtr) {
 }
 
 impl Clone for TaskRef {
+    #[inline]
     fn clone(&self) -> Self {
         self.local().retain();
         Self::owning(self.cell)
@@ -717,20 +802,24 @@ impl Clone for TaskRef {
 }
 
 impl Drop for TaskRef {
+    #[inline]
     fn drop(&mut self) {
-        let local = self.local();
-        if !local.release() {
-            return;
+        if self.local().release() {
+            self.released();
         }
-        // Destructors run below, with the flag up so that they can't come by a new reference.
-        local.set(RELEASED);
-        self.settle();
-        self.cell.drop_record();
-        self.cell.release_home();
     }
 }
 
 impl TaskRef {
+    /// The home thread has no reference any more.
+    fn released(&self) {
+        // Destructors run below, with the flag up so that they can't come by a new reference.
+        self.local().set(RELEASED);
+        self.settle();
+        self.cell.drop_record();
+        self.cell.release_home();
+    }
+
     /// Before the last reference goes: nothing that was begun is left open.
     fn settle(&self) {
         let local = self.local();
@@ -741,11 +830,13 @@ impl TaskRef {
             self.cell.release();
         }
         if local.has(CALL) || (local.has(PUBLISHED) && !local.has(SUBMITTED)) {
-            self.cell.drop_stage();
+            if !local.has(TAKEN) {
+                self.cell.drop_stage();
+            }
         } else if !local.has(ENDED) {
             // It was lost on its way to be adopted, by a panic of the runtime. Nobody shall wait for it for ever.
             local.set(ADOPTED | SUBMITTED | ENDED);
-            self.cell.fail(FutureError::Cancelled);
+            self.fail(FutureError::Cancelled);
         }
         if local.has(SUBMITTED) {
             // Does nothing, unless a runtime forgot to.
@@ -766,76 +857,5 @@ impl Eq for TaskRef {}
 impl fmt::Debug for TaskRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskRef").field("at", &self.cell.as_ptr()).field("ended", &self.has_ended()).finish()
-    }
-}
-
-/// A task made on its own loop, with the type of its output. Dropping it detaches the task.
-///
-/// # Examples
-/// ```
-/// # use perloop_bridge::{Bell, Home, Spin};
-/// # struct NoBell;
-/// # impl Bell for NoBell { fn ring(&self) {} }
-/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-/// use perloop_bridge::HomeTask;
-///
-/// let task: HomeTask<i32> = home.spawn((), async { 42 });
-/// drop(task);
-/// assert_eq!(home.task_count(), 1);
-/// ```
-pub struct HomeTask<T> {
-    task: TaskRef,
-    output: PhantomData<T>,
-}
-
-impl<T> HomeTask<T> {
-    /// # Safety
-    /// The task's body has output `T`, and the task was made at home.
-    pub(crate) unsafe fn new(task: TaskRef) -> Self {
-        Self { task, output: PhantomData }
-    }
-
-    /// Returns the task, without the type.
-    ///
-    /// # Examples
-    /// ```
-    /// # use perloop_bridge::{Bell, Home, Spin};
-    /// # struct NoBell;
-    /// # impl Bell for NoBell { fn ring(&self) {} }
-    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// let task = home.spawn((), async {});
-    /// assert!(!task.task().has_ended());
-    /// ```
-    pub fn task(&self) -> &TaskRef {
-        &self.task
-    }
-
-    /// Takes the outcome. None if there is none: it has not ended, or the outcome was taken before.
-    ///
-    /// # Examples
-    /// ```
-    /// # use perloop_bridge::{Bell, Home, Spin};
-    /// # struct NoBell;
-    /// # impl Bell for NoBell { fn ring(&self) {} }
-    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// let task = home.spawn((), async { 42 });
-    /// assert_eq!(task.take(), None);
-    /// let _ = task.task().poll();
-    /// assert_eq!(task.take(), Some(Ok(42)));
-    /// assert_eq!(task.take(), None);
-    /// ```
-    pub fn take(&self) -> Option<Result<T, FutureError>> {
-        let local = self.task.local();
-        if !local.has(ENDED) || local.has(RUNNING) || self.task.has_no_outcome() || !local.raise(TAKEN) {
-            return None;
-        }
-        // SAFETY: by `new` the output is a `T` and nobody's but the home thread's; it has ended, and was not taken.
-        Some(unsafe { self.task.cell.take_output() })
-    }
-}
-
-impl<T> fmt::Debug for HomeTask<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.task.fmt(f)
     }
 }

@@ -84,6 +84,7 @@ pub(crate) enum AfterFinish {
 
 impl State {
     /// A task made on its own loop: the home thread's one reference.
+    #[inline]
     pub(crate) fn home_made() -> Self {
         Self(AtomicUsize::new(REFERENCE))
     }
@@ -103,6 +104,7 @@ impl State {
         Self(AtomicUsize::new(DEAF | (2 * REFERENCE)))
     }
 
+    #[inline]
     pub(crate) fn load(&self) -> Snapshot {
         // ORDERING: Acquire pairs with the Release of `finish` and `end_cancelled`: who sees that the output is there
         // may read it.
@@ -110,6 +112,7 @@ impl State {
     }
 
     /// Any thread that has a reference: adds one.
+    #[inline]
     pub(crate) fn retain(&self) {
         // ORDERING: Relaxed; a new reference is made from one that the caller has, and orders nothing.
         let old = self.0.fetch_add(REFERENCE, Ordering::Relaxed);
@@ -121,6 +124,7 @@ impl State {
 
     /// Gives a reference back. True if it was the last one: free the cell.
     #[must_use]
+    #[inline]
     pub(crate) fn release(&self) -> bool {
         // ORDERING: Release: our accesses come before whoever frees the cell. If that is us, everybody's come before it
         // by the Acquire of `load`.
@@ -132,11 +136,13 @@ impl State {
     /// Home: gives the home thread's reference back; true if it was the last one. Spares the read-modify-write when
     /// nobody else has a reference, as then nobody can come by one.
     #[must_use]
+    #[inline]
     pub(crate) fn release_home(&self) -> bool {
         self.load().is_ours_alone() || self.release()
     }
 
     /// Any thread but home: makes the node go to the inbox.
+    #[inline]
     pub(crate) fn wake(&self) -> AfterWake {
         // ORDERING: Relaxed; a deaf cell is left at once, with nothing of it read, and else the exchange decides.
         let mut old = self.0.load(Ordering::Relaxed);
@@ -198,6 +204,7 @@ impl State {
     }
 
     /// Home: from now on nobody pushes the node. What is read tells whether it is on its way.
+    #[inline]
     pub(crate) fn deafen(&self) -> Snapshot {
         let now = self.load();
         if now.is_ours_alone() {
@@ -275,6 +282,7 @@ impl State {
 }
 
 impl Snapshot {
+    #[inline]
     pub(crate) fn is_notified(self) -> bool {
         self.0 & NOTIFIED != 0
     }
@@ -290,6 +298,7 @@ impl Snapshot {
     pub(crate) fn is_ended(self) -> bool {
         self.0 & ENDED != 0
     }
+    #[inline]
     pub(crate) fn is_taken(self) -> bool {
         self.0 & TAKEN != 0
     }
@@ -303,6 +312,7 @@ impl Snapshot {
         self.0 / REFERENCE == 0
     }
     /// The home thread's reference is the only one.
+    #[inline]
     pub(crate) fn is_ours_alone(self) -> bool {
         self.0 / REFERENCE == 1
     }

@@ -12,6 +12,7 @@ use crate::task::{CellPtr, Header, TaskRef};
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_reference);
 
 /// Wakers from our own vtable carry a cell in `data`, and a reference to it.
+#[inline]
 fn cell_of(data: *const ()) -> CellPtr {
     CellPtr::from_raw(data.cast_mut().cast::<Header>()).expect("a waker of ours carries a cell")
 }
@@ -40,6 +41,7 @@ unsafe fn drop_reference(data: *const ()) {
 }
 
 /// Schedules a step of the task. On its own thread that touches no other thread's memory.
+#[inline]
 fn wake_cell(cell: CellPtr) {
     let header = cell.header();
     if header.thread == this_thread() {
@@ -53,6 +55,7 @@ fn wake_cell(cell: CellPtr) {
 }
 
 /// A waker for the length of one poll, which counts nothing, since the poller keeps the cell.
+#[inline]
 pub(crate) fn borrowed(cell: CellPtr) -> ManuallyDrop<Waker> {
     let raw = RawWaker::new(cell.as_ptr().cast_const().cast(), &VTABLE);
     // SAFETY: the vtable's functions keep the contract of `RawWaker`; `ManuallyDrop` keeps the reference, which this
@@ -61,6 +64,7 @@ pub(crate) fn borrowed(cell: CellPtr) -> ManuallyDrop<Waker> {
 }
 
 /// The task that a waker wakes, if it is one of this thread's.
+#[inline]
 pub(crate) fn task_of(waker: &Waker) -> Option<TaskRef> {
     if !std::ptr::eq(waker.vtable(), &VTABLE) {
         return None;

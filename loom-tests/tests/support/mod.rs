@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll, Wake, Waker};
 
-use bridge::{Bell, Closing, FutureError, Home, HomeTask, Ready, Remote, Spin, Stepped, TaskRef};
+use bridge::{Bell, Closing, FutureError, Home, Ready, Remote, Spin, Stepped, TaskRef};
 use loom::cell::UnsafeCell;
 use loom::sync::{Condvar, Mutex};
 
@@ -295,11 +295,11 @@ impl Drop for AtHome {
 }
 
 /// A task that has been polled once, waits until `is_ready`, and holds a value; and its waker.
-pub fn waiting(driver: &Driver, held: Value, is_ready: impl Fn() -> bool + 'static) -> (HomeTask<()>, Waker) {
+pub fn waiting(driver: &Driver, held: Value, is_ready: impl Fn() -> bool + 'static) -> (TaskRef, Waker) {
     let kept = Rc::new(RefCell::new(None));
     let (slot, held) = (Rc::clone(&kept), AtHome::new(held));
     let task = driver.home.spawn(
-        (),
+        || (),
         poll_fn(move |cx| {
             if slot.borrow().is_none() {
                 let waker = cx.waker().clone();

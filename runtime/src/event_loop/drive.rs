@@ -129,17 +129,20 @@ impl EventLoop {
         begun: impl FnOnce(AnyTask),
     ) -> Result<F::Output, LoopError> {
         let running = Running::begin(self)?;
-        let record = TaskRecord::new(seed, self);
-        let (driven, outcome) = self.0.home.lend(record, main, |task| {
-            let task = AnyTask::new(task.clone());
-            begun(task.clone());
-            let end = RunEnd::new(self);
-            task.add_done_callback(move |_| end.come());
-            self.turn_until_stopped()?;
-            // Whoever called hears of its panic, so that the exception handler need not.
-            drop(task.exception());
-            Ok(task.cancelled_error())
-        });
+        let (driven, outcome) = self.0.home.lend(
+            || TaskRecord::new(seed, self),
+            main,
+            |task| {
+                let task = AnyTask::new(task.clone());
+                begun(task.clone());
+                let end = RunEnd::new(self);
+                task.add_done_callback(move |_| end.come());
+                self.turn_until_stopped()?;
+                // Whoever called hears of its panic, so that the exception handler need not.
+                drop(task.exception());
+                Ok(task.cancelled_error())
+            },
+        );
         drop(running);
         let cancelled = driven?;
         match outcome {

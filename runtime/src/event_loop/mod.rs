@@ -17,7 +17,7 @@ use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use perloop_bridge::{CallRef, Closing, Home, LoopClosed, Panicked};
+use perloop_bridge::{CallRef, Closing, Home, LoopClosed, Panicked, TaskRef};
 
 pub use builder::Builder;
 pub(crate) use callbacks::run_callback;
@@ -87,6 +87,8 @@ pub(crate) struct LoopInner {
     /// Turns since I/O was last polled.
     turns_without_io: Cell<u32>,
     tasks_made: Cell<u64>,
+    /// The task whose step runs.
+    pub(crate) current: RefCell<Option<TaskRef>>,
     exception_handler: RefCell<Option<ExceptionHandler>>,
 }
 
@@ -118,7 +120,8 @@ impl EventLoop {
     }
 
     /// A number that no other loop of the process ever has.
-    pub(crate) fn id(&self) -> u64 {
+    #[inline]
+    pub(crate) fn id(&self) -> u32 {
         self.0.home.id()
     }
 
@@ -232,10 +235,12 @@ impl EventLoop {
         Ok(self.spawn(Seed::new(Some(name.into()), Location::caller()), future))
     }
 
+    #[inline]
     pub(crate) fn spawn<F: Future + 'static>(&self, seed: Seed, future: F) -> Task<F::Output> {
-        Task::new(self.0.home.spawn(TaskRecord::new(seed, self), future))
+        Task::new(self.0.home.spawn(|| TaskRecord::new(seed, self), future))
     }
 
+    #[inline]
     pub(crate) fn next_task_number(&self) -> u64 {
         let number = self.0.tasks_made.get() + 1;
         self.0.tasks_made.set(number);
@@ -341,6 +346,7 @@ impl EventLoop {
     }
 
     /// Does it belong to the process that this one was forked from?
+    #[inline]
     pub(crate) fn is_inherited(&self) -> bool {
         self.0.home.is_inherited()
     }

@@ -12,7 +12,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use perloop_bridge::{FutureError, HomeTask, Panicked, TaskRef};
+use perloop_bridge::{FutureError, Panicked, TaskRef};
 
 pub(crate) use record::{Rare, Seed, TaskRecord};
 
@@ -43,8 +43,8 @@ use crate::errors::{NoRunningLoop, TaskError, WrongLoop};
 #[doc(alias = "spawn")]
 pub fn create_task<F: Future + 'static>(future: F) -> Task<F::Output> {
     let seed = Seed::new(None, Location::caller());
-    match get_running_loop() {
-        Ok(running) => running.spawn(seed, future),
+    match current::with_running(|running| running.spawn(seed, future)) {
+        Ok(task) => task,
         Err(error) => panic!("{error}"),
     }
 }
@@ -366,20 +366,21 @@ impl fmt::Debug for AnyTask {
 /// })?;
 /// # Ok::<(), perloop::RunError>(())
 /// ```
-pub struct Task<T> {
-    home: HomeTask<T>,
+pub struct Task<T: 'static> {
     any: AnyTask,
-    waiting: Option<done::Waiting>,
+    /// Most awaits find the task done, or are the only one, so that it lies apart.
+    waiting: Option<Box<done::Waiting>>,
     value: PhantomData<T>,
 }
 
 // Nothing of it is pinned: the task's future lies in the task's own cell.
-impl<T> Unpin for Task<T> {}
+impl<T: 'static> Unpin for Task<T> {}
 
-impl<T> Task<T> {
-    pub(crate) fn new(home: HomeTask<T>) -> Self {
-        let any = AnyTask::new(home.task().clone());
-        Self { home, any, waiting: None, value: PhantomData }
+impl<T: 'static> Task<T> {
+    /// The task's future gives a `T`.
+    #[inline]
+    pub(crate) fn new(task: TaskRef) -> Self {
+        Self { any: AnyTask::new(task), waiting: None, value: PhantomData }
     }
 
     /// Gives the outcome, if the task is done, and does not wait: asyncio's `task.result()`. The value is given once,
@@ -405,13 +406,15 @@ impl<T> Task<T> {
         if !self.done() {
             return Err(TaskError::NotDone);
         }
-        if let Some(cancelled) = self.cancelled_error() {
-            return Err(TaskError::Cancelled(cancelled));
+        if let Some(rare) = self.record().rare_if_any() {
+            if let Some(cancelled) = rare.cancel.ended_by() {
+                return Err(TaskError::Cancelled(cancelled));
+            }
+            if let Some(panicked) = rare.failure.retrieve() {
+                return Err(TaskError::Panicked(panicked));
+            }
         }
-        if let Some(panicked) = self.exception() {
-            return Err(TaskError::Panicked(panicked));
-        }
-        match self.home.take() {
+        match self.inner().take::<T>() {
             None => Err(TaskError::Taken),
             Some(outcome) => outcome.map_err(|error| match error {
                 FutureError::Panicked(panicked) => TaskError::Panicked(panicked),
@@ -435,7 +438,7 @@ impl<T> Task<T> {
     }
 }
 
-impl<T> std::ops::Deref for Task<T> {
+impl<T: 'static> std::ops::Deref for Task<T> {
     type Target = AnyTask;
 
     fn deref(&self) -> &AnyTask {
@@ -443,17 +446,19 @@ impl<T> std::ops::Deref for Task<T> {
     }
 }
 
-impl<T> Future for Task<T> {
+impl<T: 'static> Future for Task<T> {
     type Output = Result<T, TaskError>;
 
     /// # Panics
     /// Never; polled again after its value was given it is `Taken`.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.done() {
-            self.waiting = None;
+            if self.waiting.is_some() {
+                self.waiting = None;
+            }
             return Poll::Ready(self.result());
         }
-        match &mut self.waiting {
+        match self.waiting.as_deref_mut() {
             Some(done::Waiting::Misuse(error)) => return Poll::Ready(Err(error.clone())),
             Some(waiting) => waiting.renew(cx),
             None => {
@@ -461,14 +466,14 @@ impl<T> Future for Task<T> {
                     Ok(()) => done::Waiting::begin(&self.any, cx),
                     Err(error) => done::Waiting::misuse(error, cx),
                 };
-                self.waiting = Some(waiting);
+                self.waiting = Some(Box::new(waiting));
             }
         }
         Poll::Pending
     }
 }
 
-impl<T> fmt::Debug for Task<T> {
+impl<T: 'static> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.any.fmt(f)
     }

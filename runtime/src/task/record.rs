@@ -27,17 +27,23 @@ struct Named {
 }
 
 impl Seed {
+    #[inline]
     pub(crate) fn new(name: Option<String>, created_at: &'static Location<'static>) -> Self {
-        let span = Some(span_of(name.as_deref(), created_at)).filter(|span| !span.is_disabled());
+        let span = span_of(name.as_deref(), created_at);
         let is_plain = name.is_none() && span.is_none();
         let named = (!is_plain).then(|| Box::new(Named { name: RefCell::new(name), span }));
         Self { created_at, named }
     }
 }
 
-/// A span for the task, in the field names that tokio-console reads. Free when nobody listens.
-fn span_of(name: Option<&str>, at: &'static Location<'static>) -> tracing::Span {
-    tracing::trace_span!(
+/// A span for the task, in the field names that tokio-console reads. None, and free, when nobody listens.
+#[inline]
+fn span_of(name: Option<&str>, at: &'static Location<'static>) -> Option<tracing::Span> {
+    if tracing::level_enabled!(tracing::Level::TRACE) { new_span(name, at) } else { None }
+}
+
+fn new_span(name: Option<&str>, at: &'static Location<'static>) -> Option<tracing::Span> {
+    let span = tracing::trace_span!(
         target: "tokio::task",
         "runtime.spawn",
         kind = "task",
@@ -45,19 +51,25 @@ fn span_of(name: Option<&str>, at: &'static Location<'static>) -> tracing::Span 
         loc.file = at.file(),
         loc.line = at.line(),
         loc.col = at.column(),
-    )
+    );
+    Some(span).filter(|span| !span.is_disabled())
 }
 
 /// See the [module](self). What most tasks never have lies apart, so that a task is small.
 #[derive(Debug)]
 pub(crate) struct TaskRecord {
-    loop_id: u64,
     number: u64,
     created_at: &'static Location<'static>,
+    apart: OnceCell<Box<Apart>>,
+    loop_id: u32,
     pub(crate) has_begun: Cell<bool>,
-    waits: OnceCell<Box<Waits>>,
+}
+
+#[derive(Debug, Default)]
+struct Apart {
+    waits: Waits,
     named: OnceCell<Box<Named>>,
-    rare: OnceCell<Box<Rare>>,
+    rare: OnceCell<Rare>,
 }
 
 /// What a task has once it is cancelled, fails, or catches a cancellation.
@@ -69,35 +81,35 @@ pub(crate) struct Rare {
 }
 
 impl TaskRecord {
+    #[inline]
     pub(crate) fn new(seed: Seed, of: &EventLoop) -> Self {
         Self {
-            loop_id: of.id(),
             number: of.next_task_number(),
             created_at: seed.created_at,
+            apart: seed.named.map(|named| OnceCell::from(Box::new(Apart::named(named)))).unwrap_or_default(),
+            loop_id: of.id(),
             has_begun: Cell::new(false),
-            waits: OnceCell::new(),
-            named: seed.named.map(OnceCell::from).unwrap_or_default(),
-            rare: OnceCell::new(),
         }
     }
 
     /// The number of the loop that it belongs to.
-    pub(crate) fn loop_id(&self) -> u64 {
+    #[inline]
+    pub(crate) fn loop_id(&self) -> u32 {
         self.loop_id
     }
 
     /// Tells the task from every other one of the process.
-    pub(crate) fn key(&self) -> (u64, u64) {
+    pub(crate) fn key(&self) -> (u32, u64) {
         (self.loop_id, self.number)
     }
 
     pub(crate) fn name(&self) -> String {
-        let given = self.named.get().and_then(|named| named.name.borrow().clone());
+        let given = self.named().and_then(|named| named.name.borrow().clone());
         given.unwrap_or_else(|| format!("Task-{}", self.number))
     }
 
     pub(crate) fn set_name(&self, name: String) {
-        let named = self.named.get_or_init(Box::default);
+        let named = self.apart().named.get_or_init(Box::default);
         if let Some(span) = &named.span {
             span.record("task.name", name.as_str());
         }
@@ -110,23 +122,41 @@ impl TaskRecord {
 
     /// The task's span, if anybody listens.
     pub(crate) fn span(&self) -> Option<&tracing::Span> {
-        self.named.get()?.span.as_ref()
+        self.named()?.span.as_ref()
+    }
+
+    #[inline]
+    fn named(&self) -> Option<&Named> {
+        self.apart.get()?.named.get().map(Box::as_ref)
+    }
+
+    fn apart(&self) -> &Apart {
+        self.apart.get_or_init(Box::default)
     }
 
     pub(crate) fn waits(&self) -> &Waits {
-        self.waits.get_or_init(Box::default)
+        &self.apart().waits
     }
 
+    #[inline]
     pub(crate) fn waits_if_any(&self) -> Option<&Waits> {
-        self.waits.get().map(Box::as_ref)
+        self.apart.get().map(|apart| &apart.waits)
     }
 
     pub(crate) fn rare(&self) -> &Rare {
-        self.rare.get_or_init(Box::default)
+        self.apart().rare.get_or_init(Rare::default)
     }
 
+    #[inline]
     pub(crate) fn rare_if_any(&self) -> Option<&Rare> {
-        self.rare.get().map(Box::as_ref)
+        self.apart.get()?.rare.get()
+    }
+}
+
+impl Apart {
+    #[inline]
+    fn named(named: Box<Named>) -> Self {
+        Self { named: OnceCell::from(named), ..Self::default() }
     }
 }
 

@@ -3,41 +3,34 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::thread::AccessError;
 
 use perloop_bridge::{FutureError, Panicked, Ready, Stepped, TaskRef, drop_cancelled};
 
 use crate::cancel::Cancelled;
+use crate::current;
 use crate::event_loop::EventLoop;
 use crate::task::{AnyTask, Rare, TaskRecord};
 
-thread_local! {
-    static CURRENT: RefCell<Option<TaskRef>> = const { RefCell::new(None) };
-}
-
-/// The task whose step runs.
+/// The task whose step runs in this thread.
 pub(crate) fn current() -> Option<TaskRef> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    current::with_running(|running| running.0.current.borrow().clone()).ok().flatten()
 }
 
-/// Sees to it that it is dropped, when the thread ends, later than what is touched after it.
-pub(crate) fn touch() -> Result<(), AccessError> {
-    CURRENT.try_with(|_| ())
-}
+/// Makes a task its loop's current one, as long as this lives. Steps do not nest.
+struct Current<'a>(&'a RefCell<Option<TaskRef>>);
 
-/// Makes a task the current one, as long as this lives.
-struct Current(Option<TaskRef>);
-
-impl Current {
-    fn enter(task: &TaskRef) -> Self {
-        Self(CURRENT.with(|current| current.replace(Some(task.clone()))))
+impl<'a> Current<'a> {
+    fn enter(event_loop: &'a EventLoop, task: &TaskRef) -> Self {
+        let current = &event_loop.0.current;
+        let before = current.replace(Some(task.clone()));
+        debug_assert!(before.is_none(), "a step inside of a step");
+        Self(current)
     }
 }
 
-impl Drop for Current {
+impl Drop for Current<'_> {
     fn drop(&mut self) {
-        let before = self.0.take();
-        drop(CURRENT.with(|current| current.replace(before)));
+        drop(self.0.take());
     }
 }
 
@@ -71,7 +64,7 @@ pub(crate) fn run(event_loop: &EventLoop, task: &TaskRef) {
     }
     let record: &TaskRecord = task.record();
     let _span = record.span().map(tracing::Span::enter);
-    let _current = Current::enter(task);
+    let _current = Current::enter(event_loop, task);
     let has_begun = record.has_begun.replace(true);
     if let Some(rare) = record.rare_if_any()
         && let came_late = rare.cancel.is_waiting()
