@@ -160,7 +160,7 @@ impl LoopCore {
         // SAFETY: rule 8: we have set NOTIFIED, and the push has not returned.
         let this = unsafe { core.as_ref() };
         this.alive.check();
-        this.door.asker.note(this.spin);
+        this.door.asker.note_wake(this.spin);
         match this.door.inbox.push(cell, || CoreRef::another(core)) {
             Pushed::Quietly => {}
             Pushed::MustRing(kept) => kept.ring(),

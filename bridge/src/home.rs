@@ -19,7 +19,7 @@ use crate::watchers::Until;
 
 /// The most nodes that one turn takes from the inbox, so that a flood from outside leaves room for timers, I/O and
 /// the loop's own tasks. What is left comes first in the next turn.
-const BATCH_LIMIT: usize = 1024;
+const BATCH_LIMIT: usize = 256;
 
 /// The bell of a closed loop.
 struct Silent;

@@ -27,7 +27,7 @@
 //! (the one word), `task` with its numbered rules of who may touch what, `task::state` (the other word), `task::local`
 //! (what needs no atomics), `task::cell` (the allocation), `core`, `remote` and `home` (the two ends of a loop),
 //! `watchers`, `wait` and `future` (waiting for an end), `promise` and `many`, and last `deadlock` and `scope`.
-//! `foreign` is how code that is not ours is run, and `sync` is all that there is of std's threads, or of loom's.
+//! `pool` is where the memory of cells comes from, `foreign` is how code that is not ours is run, and `sync` is all that there is of std's threads, or of loom's.
 //!
 //! # A loop in ten lines
 //!
@@ -90,6 +90,8 @@ pub use errors::{
 pub use future::{Completion, CrossThreadFuture, drop_cancelled};
 pub use home::{Closing, Home};
 pub use many::{AnyFuture, AsCompleted, DoneAndPending, ReturnWhen, as_completed, wait};
+#[doc(hidden)]
+pub use pool::Depot;
 pub use promise::Promise;
 pub use ready::{Call, CallRef, Ready};
 pub use remote::Remote;

@@ -84,7 +84,35 @@ thread_local! {
 }
 
 process_wide! {
-    static DEPOTS: [Mutex<Vec<Chain>>; SIZES] = Default::default();
+    static DEPOTS: [Depot<Chain>; SIZES] = Default::default();
+}
+
+/// Where threads leave what they have too much of, for who has too little. (It is public for its model alone.)
+#[derive(Debug)]
+pub struct Depot<T>(Mutex<Vec<T>>);
+
+impl<T> Default for Depot<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+}
+
+impl<T> Depot<T> {
+    /// Leaves something here. It comes back if there is as much as `most`, or somebody is at the door.
+    pub fn deposit(&self, full: T, most: usize) -> Result<(), T> {
+        match try_lock(&self.0) {
+            Some(mut kept) if kept.len() < most => {
+                kept.push(full);
+                Ok(())
+            }
+            _ => Err(full),
+        }
+    }
+
+    /// Takes what was left here, unless there is nothing, or somebody is at the door.
+    pub fn withdraw(&self) -> Option<T> {
+        try_lock(&self.0)?.pop()
+    }
 }
 
 /// The size that blocks for `T` have, as a number, if such are kept.
@@ -149,13 +177,14 @@ impl Kept {
         Self { active: Cell::new(Chain::EMPTY), spare: Cell::new(Chain::EMPTY), dry: Cell::new(0) }
     }
 
+    #[cold]
     fn withdraw(&self, size: usize) -> Option<Chain> {
         let dry = self.dry.get();
         if dry > 0 {
             self.dry.set(dry - 1);
             return None;
         }
-        let full = withdraw(size);
+        let full = DEPOTS[size].withdraw();
         if full.is_none() {
             self.dry.set(CHAIN);
         }
@@ -183,7 +212,8 @@ impl Kept {
             let full = self.spare.replace(active);
             active = Chain::EMPTY;
             if full.len != 0 {
-                deposit(size, full);
+                let bytes = CHAIN as usize * layout(size).size();
+                DEPOTS[size].deposit(full, DEPOT / bytes).unwrap_or_else(|full| full.give_back(size));
             }
         }
         active.push(block);
@@ -197,23 +227,6 @@ impl Drop for Cache {
             for chain in [&kept.active, &kept.spare] {
                 chain.replace(Chain::EMPTY).give_back(size);
             }
-        }
-    }
-}
-
-#[cold]
-fn withdraw(size: usize) -> Option<Chain> {
-    try_lock(&DEPOTS[size])?.pop()
-}
-
-#[cold]
-fn deposit(size: usize, full: Chain) {
-    let depot = try_lock(&DEPOTS[size]);
-    match depot {
-        Some(mut depot) if depot.len() * (CHAIN as usize * layout(size).size()) < DEPOT => depot.push(full),
-        _ => {
-            drop(depot);
-            full.give_back(size);
         }
     }
 }

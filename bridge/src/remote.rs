@@ -319,7 +319,7 @@ impl Remote {
         if self.is_home() {
             return self.hand_in_at_home(cell);
         }
-        self.0.door.asker.note(self.0.spin);
+        self.0.door.asker.note_question(self.0.spin);
         match self.0.door.inbox.push(cell, || &self.0) {
             Pushed::Quietly => Ok(()),
             Pushed::MustRing(core) => {

@@ -152,6 +152,34 @@ mod real {
         u32::MAX
     }
 
+    /// Puts this thread on another core than the one that it runs on, if it may run on one. Where it may run is the same
+    /// as before when this returns.
+    pub(crate) fn leave_this_core() {
+        #[cfg(all(target_os = "linux", not(miri)))]
+        {
+            use std::ffi::c_int;
+            const BITS: usize = usize::BITS as usize;
+            type Cores = [usize; 1024 / BITS];
+            unsafe extern "C" {
+                fn sched_getaffinity(thread: c_int, bytes: usize, cores: *mut Cores) -> c_int;
+                fn sched_setaffinity(thread: c_int, bytes: usize, cores: *const Cores) -> c_int;
+            }
+            let (mut all, this) = ([0; 1024 / BITS], this_core() as usize);
+            // SAFETY: the system writes at most as many bytes as are said to be there, and they are.
+            let is_known = unsafe { sched_getaffinity(0, size_of::<Cores>(), &raw mut all) } >= 0;
+            let mut others = all;
+            let Some(word) = others.get_mut(this / BITS).filter(|_| is_known) else { return };
+            *word &= !(1 << (this % BITS));
+            if others == [0; 1024 / BITS] {
+                return;
+            }
+            for cores in [others, all] {
+                // SAFETY: the system reads as many bytes as are said to be there, and they are.
+                unsafe { sched_setaffinity(0, size_of::<Cores>(), &raw const cores) };
+            }
+        }
+    }
+
     static FORKS: AtomicU32 = AtomicU32::new(0);
 
     /// How many forks lie between this process and the one that was started: what is made in one generation of
@@ -296,6 +324,7 @@ mod modelled {
         u32::MAX
     }
     #[inline]
+    pub(crate) fn leave_this_core() {}
     pub(crate) fn generation() -> u32 {
         0
     }

@@ -10,14 +10,16 @@
 //! waits, longer each time; then it tries again. With each push a thread tells the loop whether it will look for an
 //! answer ([`Asker`]), and then the loop looks too, so that both try at the same time.
 //!
-//! On one core looking only keeps the other side from running, so there each look is a yield. That costs less than to
-//! sleep and be woken; and as both sides stay ready to run, the system soon finds another core for one of them, unless
-//! they are pinned.
+//! On one core looking only keeps the other side from running, so there each look is a yield, which costs less than to
+//! sleep and be woken. Some systems keep two threads that talk to each other on one core for as long as they do. So who
+//! has asked there many times in a row moves itself to another core that it may run on, and again only after twice as
+//! many times.
 
 use std::time::Duration;
 
 use crate::sync::{
-    AtomicU32, Deadline, Ordering, Parker, generation, spin_loop, this_core, thread_cell, yield_now,
+    AtomicU32, Deadline, Ordering, Parker, generation, leave_this_core, spin_loop, this_core, thread_cell,
+    yield_now,
 };
 use crate::task::CellPtr;
 use crate::watchers::{self, Tell, Until};
@@ -60,8 +62,12 @@ const FIRST_REST: u32 = 64;
 const DOUBLINGS: u32 = 8;
 /// How many pushes in a row a thread makes without waiting until it counts as one that does not wait.
 const UNASKED: u32 = 16;
+/// Questions that are asked and answered on one core, until the asker moves to another one; each time it is twice as many.
+const TOGETHER: u32 = 64;
 /// Looks between two looks at the clock.
 const ROUND: u32 = 16;
+/// Pauses before each look.
+const PAUSES: u32 = 4;
 
 /// Whether looking has paid lately, for one thread.
 #[derive(Debug, Clone, Copy)]
@@ -72,8 +78,23 @@ struct Looker {
     rests: u32,
     /// Waits that are left of this rest.
     skips: u32,
-    /// Pushes to other loops since the last wait.
+    /// Questions to other loops since the last wait.
     unasked: u32,
+    /// Looks on the other side's core since the last move.
+    together: u32,
+    moves: u32,
+}
+
+/// What is looked for, and by whom.
+#[derive(Clone, Copy)]
+struct Wait {
+    spin: Spin,
+    /// How long, if that is left to the looker.
+    limit: Duration,
+    /// Whether it looks even though that has not paid: the other side does as well.
+    is_urged: bool,
+    /// Whether it has asked the other side for something.
+    has_asked: bool,
 }
 
 /// What a look has come to.
@@ -85,32 +106,38 @@ enum Look {
 }
 
 impl Looker {
-    const NEW: Self = Self { misses: 0, rests: 0, skips: 0, unasked: 0 };
+    const NEW: Self = Self { misses: 0, rests: 0, skips: 0, unasked: 0, together: 0, moves: 0 };
 
-    /// Looks for `news` as `spin` says, at most for `limit` if that is left to it, and then only if it is worth while,
-    /// or `is_urged`. `is_same_core`: the other side last ran on the looker's own core.
-    fn look(
-        &mut self,
-        (spin, limit): (Spin, Duration),
-        is_urged: bool,
-        is_same_core: impl FnOnce() -> bool,
-        news: impl Fn() -> bool,
-    ) -> bool {
+    /// Looks for `news`. `is_same_core`: the other side last ran on the looker's own core.
+    fn look(&mut self, wait: Wait, is_same_core: impl FnOnce() -> bool, news: impl Fn() -> bool) -> bool {
         self.unasked = 0;
         if news() {
             return true;
         }
-        let (limit, adapts) = match spin {
+        let (limit, adapts) = match wait.spin {
             Spin::Never => return false,
             Spin::For(limit) => (limit, false),
-            Spin::Adaptive => (limit, true),
+            Spin::Adaptive => (wait.limit, true),
         };
-        if adapts && !self.may_look() && !is_urged {
+        if adapts && !self.may_look() && !wait.is_urged {
             return false;
         }
-        let look = look_for(limit, is_same_core(), news);
+        let is_same_core = is_same_core();
+        let look = look_for(limit, is_same_core, news);
         self.learn(look);
+        if is_same_core && wait.has_asked && look == Look::Soon {
+            self.stay_or_move();
+        }
         look != Look::InVain
+    }
+
+    fn stay_or_move(&mut self) {
+        self.together += 1;
+        if self.together >= TOGETHER << self.moves.min(DOUBLINGS) {
+            self.together = 0;
+            self.moves += 1;
+            leave_this_core();
+        }
     }
 
     fn may_look(&mut self) -> bool {
@@ -121,43 +148,54 @@ impl Looker {
 
     fn learn(&mut self, look: Look) {
         if look == Look::Soon {
-            *self = Self::NEW;
+            (self.misses, self.rests, self.skips) = (0, 0, 0);
             return;
         }
         self.misses += 1;
         if self.misses == PATIENCE {
             let rests = self.rests.min(DOUBLINGS);
-            *self = Self { misses: 0, rests: rests + 1, skips: FIRST_REST << rests, unasked: 0 };
+            (self.misses, self.rests, self.skips) = (0, rests + 1, FIRST_REST << rests);
         }
     }
 
-    /// The thread pushes something. Will it look for an answer?
-    fn submits(&mut self) -> bool {
+    /// The thread hands something in. Will it look for the answer?
+    fn asks(&mut self) -> bool {
         self.unasked = self.unasked.saturating_add(1);
+        self.will_look()
+    }
+
+    fn will_look(&mut self) -> bool {
         self.skips == 0 && self.unasked <= UNASKED
     }
 }
 
 fn look_for(limit: Duration, is_same_core: bool, news: impl Fn() -> bool) -> Look {
+    // What comes at once comes before a look at the clock would be over.
+    if look_round(is_same_core, &news) {
+        return Look::Soon;
+    }
     let (soon, limit) = (Deadline::after(SOON.min(limit)), Deadline::after(limit));
     let has_passed = |deadline: Option<Deadline>| deadline.is_some_and(Deadline::has_passed);
     loop {
-        if is_same_core {
-            yield_now();
-        }
-        for _ in 0..ROUND {
-            if news() {
-                return if has_passed(soon) { Look::Late } else { Look::Soon };
-            }
-            if is_same_core {
-                break;
-            }
-            spin_loop();
+        if look_round(is_same_core, &news) {
+            return if has_passed(soon) { Look::Late } else { Look::Soon };
         }
         if has_passed(limit) {
             return Look::InVain;
         }
     }
+}
+
+fn look_round(is_same_core: bool, news: impl Fn() -> bool) -> bool {
+    if is_same_core {
+        yield_now();
+        return news();
+    }
+    (0..ROUND).any(|_| {
+        // A look takes the cache line from the other side, which writes to it.
+        (0..PAUSES).for_each(|_| spin_loop());
+        news()
+    })
 }
 
 /// What the last thread that pushed to a loop's inbox has told it, for its next wait. All of it is a hint.
@@ -171,13 +209,23 @@ impl Asker {
         Self(AtomicU32::new(LOOKS - 1))
     }
 
-    /// This thread pushes something to a loop that looks as `spin` says.
+    /// This thread hands work to a loop that looks as `spin` says.
     #[inline]
-    pub(crate) fn note(&self, spin: Spin) {
-        if spin == Spin::Never {
-            return;
+    pub(crate) fn note_question(&self, spin: Spin) {
+        if spin != Spin::Never {
+            self.note(with_looker(Looker::asks));
         }
-        let looks = with_looker(Looker::submits);
+    }
+
+    /// This thread wakes a task of a loop that looks as `spin` says.
+    pub(crate) fn note_wake(&self, spin: Spin) {
+        if spin != Spin::Never {
+            self.note(with_looker(Looker::will_look));
+        }
+    }
+
+    #[inline]
+    fn note(&self, looks: bool) {
         let now = (this_core() & (LOOKS - 1)) | if looks { LOOKS } else { 0 };
         // ORDERING: Relaxed, both; a hint. Read first, as a write takes the cache line from others.
         if self.0.load(Ordering::Relaxed) != now {
@@ -192,8 +240,9 @@ impl Asker {
         let is_urged = asker & LOOKS != 0;
         let is_same_core = || asker & (LOOKS - 1) == this_core();
         let found = with_looker(|looker| {
-            let limit = if looker.unasked == 0 { LOOK_FOR_NEWS } else { LOOK_FOR_END };
-            looker.look((spin, limit), is_urged, is_same_core, has_news)
+            let has_asked = looker.unasked > 0;
+            let limit = if has_asked { LOOK_FOR_END } else { LOOK_FOR_NEWS };
+            looker.look(Wait { spin, limit, is_urged, has_asked }, is_same_core, has_news)
         });
         if is_urged && !found {
             // ORDERING: Relaxed; a hint. The asker was answered, and does not ask again just now.
@@ -285,10 +334,8 @@ pub(crate) fn look_for_end(cell: CellPtr, until: Until, hint: Hint, timeout: Opt
         Spin::For(limit) => Spin::For(limit.min(at_most)),
         other => other,
     };
-    let limit = LOOK_FOR_END.min(at_most);
-    with_looker(|looker| {
-        looker.look((spin, limit), false, || hint.is_same_core(), || has_reached(cell, until))
-    })
+    let wait = Wait { spin, limit: LOOK_FOR_END.min(at_most), is_urged: false, has_asked: true };
+    with_looker(|looker| looker.look(wait, || hint.is_same_core(), || has_reached(cell, until)))
 }
 
 /// Blocks until the cell has reached what is waited for. Callers make sure that it can.

@@ -188,9 +188,16 @@ impl State {
 
     /// Home: the node, taken from the inbox, is about to be run. Clears `NOTIFIED`, its reference and `CANCEL`; wakes
     /// that come later push again. True if cancellation was asked for.
+    #[inline]
     pub(crate) fn begin_step(&self) -> bool {
-        // ORDERING: as for `compare_exchange` below; the load itself owes nothing.
-        let mut old = self.0.load(Ordering::Relaxed);
+        // ORDERING: Acquire, as for the exchange below, for the way that needs none.
+        let mut old = self.0.load(Ordering::Acquire);
+        if old == NOTIFIED | (2 * REFERENCE) {
+            // The home's reference and the node's: nobody else can come by one but from us.
+            // ORDERING: Relaxed; so nobody else looks.
+            self.0.store(REFERENCE, Ordering::Relaxed);
+            return false;
+        }
         loop {
             debug_assert!(old & NOTIFIED != 0, "run without having been notified: {:?}", Snapshot(old));
             let new = (old & !(NOTIFIED | CANCEL)) - REFERENCE;

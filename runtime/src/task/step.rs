@@ -44,9 +44,15 @@ pub(crate) fn note_wait() {
 /// A submission's first turn: it becomes a task, whose first step is queued.
 pub(crate) fn adopt(event_loop: &EventLoop, task: &TaskRef) {
     if task.adopt() {
-        tracing::trace!(target: "perloop", event_loop = event_loop.name(), "adopted a submission");
+        if tracing::level_enabled!(tracing::Level::TRACE) {
+            note_adoption(event_loop);
+        }
         task.wake();
     }
+}
+
+fn note_adoption(event_loop: &EventLoop) {
+    tracing::trace!(target: "perloop", event_loop = event_loop.name(), "adopted a submission");
 }
 
 /// One step, from one wait to the next.
