@@ -4,8 +4,8 @@
 /// Wakes the thread of one loop out of its wait.
 ///
 /// A ring may come from any thread, at any time until the loop's last handle is gone, and also when the loop is
-/// awake; then the next wait returns at once. Rings that come together may count as one. It is called under a lock,
-/// so it must not use the loop.
+/// awake; then the next wait returns at once. Rings that come together may count as one. Several threads may ring at
+/// once, also a bell that the loop has replaced meanwhile.
 ///
 /// # Examples
 /// ```
@@ -39,5 +39,8 @@
 /// ```
 pub trait Bell: Send + Sync {
     /// Makes the loop's current wait return, or its next one.
+    ///
+    /// # Panics
+    /// It should panic if it cannot: whoever rings has pushed something that the loop would sleep on.
     fn ring(&self);
 }

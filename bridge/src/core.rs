@@ -10,7 +10,7 @@ use crate::home::HomeState;
 use crate::inbox::{Inbox, Pushed};
 use crate::ready::Ready;
 use crate::sync::{
-    Alive, AtomicU32, AtomicUsize, Mutex, Ordering, ThreadToken, UnsafeCell, free, generation, lock,
+    Alive, Arc, AtomicU32, AtomicUsize, Mutex, Ordering, ThreadToken, UnsafeCell, free, generation, lock,
     this_core, this_thread,
 };
 use crate::task::{CellPtr, TaskList};
@@ -22,7 +22,7 @@ pub(crate) struct LoopCore {
     /// Handles, the home, and those whom rule 8 of [`task`](crate::task) names.
     references: AtomicUsize,
     pub(crate) door: Apart<Door>,
-    bell: Mutex<Box<dyn Bell>>,
+    bell: Mutex<Arc<Box<dyn Bell>>>,
     pub(crate) thread: ThreadToken,
     /// The process that it belongs to, counted in forks.
     generation: u32,
@@ -82,7 +82,7 @@ impl LoopCore {
             alive: Alive::new(),
             references: AtomicUsize::new(1),
             door: Apart(Door { inbox: Inbox::new(), asker: Asker::new() }),
-            bell: Mutex::new(bell),
+            bell: Mutex::new(Arc::new(bell)),
             thread,
             generation: generation(),
             name,
@@ -97,12 +97,14 @@ impl LoopCore {
     /// Rings, unless the loop is the parent process's.
     pub(crate) fn ring(&self) {
         if !self.is_inherited() {
-            lock(&self.bell).ring();
+            // Outside of the lock, as a ringer may lose its core in the system's call.
+            let bell = Arc::clone(&lock(&self.bell));
+            bell.ring();
         }
     }
 
     pub(crate) fn replace_bell(&self, bell: Box<dyn Bell>) {
-        let old = std::mem::replace(&mut *lock(&self.bell), bell);
+        let old = std::mem::replace(&mut *lock(&self.bell), Arc::new(bell));
         drop(old);
     }
 

@@ -4,6 +4,7 @@ use std::cell::Cell as StdCell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use crate::bell::Bell;
 use crate::core::{CoreRef, Life, LoopCore};
@@ -102,6 +103,7 @@ pub enum Closing {
 ///
 /// ```
 /// use std::sync::{Arc, Condvar, Mutex};
+/// use std::time::Duration;
 /// use perloop_bridge::{Bell, FutureError, Home, Ready, Spin, Stepped};
 ///
 /// #[derive(Clone, Default)]
@@ -116,7 +118,7 @@ pub enum Closing {
 ///
 /// fn turn(home: &Home, gong: &Gong) {
 ///     home.collect();
-///     if home.ready_len() == 0 && !home.look() && home.fall_asleep() {
+///     if home.ready_len() == 0 && !home.look(Duration::MAX) && home.fall_asleep() {
 ///         let rung = gong.0.0.lock().expect("no panic under it");
 ///         *gong.0.1.wait_while(rung, |rung| !*rung).expect("no panic under it") = false;
 ///     }
@@ -463,7 +465,7 @@ impl Home {
         call.error().map_or(Ok(()), Err)
     }
 
-    /// Looks a while for something from outside, if that has paid lately, as the loop's [`Spin`] says. True if
+    /// Looks a while for something from outside, as the loop's [`Spin`] says, and not for longer than `at_most`. True if
     /// something has come.
     ///
     /// # Examples
@@ -472,11 +474,25 @@ impl Home {
     /// # struct NoBell;
     /// # impl Bell for NoBell { fn ring(&self) {} }
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// assert!(!home.look());
+    /// assert!(!home.look(std::time::Duration::from_micros(1)));
     /// ```
-    pub fn look(&self) -> bool {
+    pub fn look(&self, at_most: Duration) -> bool {
         self.core.publish_core();
-        self.core.door.asker.look_for_news(self.core.spin, || self.core.door.inbox.has_news())
+        self.core.door.asker.look_for_news(self.core.spin, at_most, || self.core.door.inbox.has_news())
+    }
+
+    /// Returns how the loop looks for news.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// assert_eq!(home.spin(), Spin::Never);
+    /// ```
+    pub fn spin(&self) -> Spin {
+        self.core.spin
     }
 
     /// Says that the thread will wait for its bell, unless something has come meanwhile. True: wait; every push from

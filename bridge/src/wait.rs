@@ -48,6 +48,15 @@ pub enum Spin {
     For(Duration),
 }
 
+impl Spin {
+    fn at_most(self, limit: Duration) -> Self {
+        match self {
+            Self::For(time) => Self::For(time.min(limit)),
+            other => other,
+        }
+    }
+}
+
 /// How long a loop looks for submissions: longer than a thread takes from one result to its next submission.
 const LOOK_FOR_NEWS: Duration = Duration::from_micros(5);
 /// How long a thread looks for a result: longer than it takes to wake a loop that sleeps on another core.
@@ -234,7 +243,7 @@ impl Asker {
     }
 
     /// The loop's thread looks for news. If it has handed work to other loops, that is what it waits for.
-    pub(crate) fn look_for_news(&self, spin: Spin, has_news: impl Fn() -> bool) -> bool {
+    pub(crate) fn look_for_news(&self, spin: Spin, at_most: Duration, has_news: impl Fn() -> bool) -> bool {
         // ORDERING: Relaxed; a hint.
         let asker = self.0.load(Ordering::Relaxed);
         let is_urged = asker & LOOKS != 0;
@@ -242,6 +251,7 @@ impl Asker {
         let found = with_looker(|looker| {
             let has_asked = looker.unasked > 0;
             let limit = if has_asked { LOOK_FOR_END } else { LOOK_FOR_NEWS };
+            let (spin, limit) = (spin.at_most(at_most), limit.min(at_most));
             looker.look(Wait { spin, limit, is_urged, has_asked }, is_same_core, has_news)
         });
         if is_urged && !found {
@@ -330,10 +340,7 @@ pub(crate) struct TimedOut;
 /// Looks for the future's end without blocking for long, and not longer than the wait may last.
 pub(crate) fn look_for_end(cell: CellPtr, until: Until, hint: Hint, timeout: Option<Duration>) -> bool {
     let at_most = timeout.unwrap_or(Duration::MAX);
-    let spin = match hint.spin() {
-        Spin::For(limit) => Spin::For(limit.min(at_most)),
-        other => other,
-    };
+    let spin = hint.spin().at_most(at_most);
     let wait = Wait { spin, limit: LOOK_FOR_END.min(at_most), is_urged: false, has_asked: true };
     with_looker(|looker| looker.look(wait, || hint.is_same_core(), || has_reached(cell, until)))
 }

@@ -4,11 +4,14 @@
 //! that nobody waits for is completed without one. Who comes puts itself into the list first and says so in the word
 //! then; who completes changes the word first and looks into the list then. So one of the two sees the other.
 
+use std::cell::Cell as StdCell;
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
+use std::ptr;
 use std::task::Waker;
 
 use crate::foreign::{contain, drop_contained};
-use crate::sync::{Parker, lock};
+use crate::sync::{Parker, lock, thread_cell};
 use crate::task::CellPtr;
 
 /// What a watcher waits for.
@@ -36,6 +39,32 @@ impl Tell {
             Self::Task(waker) => waker.wake(),
             Self::Callback(callback) => callback(),
         }));
+    }
+
+    /// A callback may complete another future, whose callback may complete another, and so on: beyond a few of them they
+    /// wait until the outermost is over, or a long chain would use up the stack.
+    fn now_or_soon(self) {
+        let (depth, put_off) = TELLING.with(StdCell::get);
+        if depth == DEEPEST {
+            // SAFETY: the outermost call of this thread owns the list, is on the stack, and borrows it only for a moment.
+            unsafe { &mut *put_off }.push_back(self);
+            return;
+        }
+        if depth > 0 {
+            TELLING.with(|telling| telling.set((depth + 1, put_off)));
+            self.now();
+            return TELLING.with(|telling| telling.set((depth, put_off)));
+        }
+        let mut put_off = PutOff::new();
+        let put_off = &raw mut put_off;
+        TELLING.with(|telling| telling.set((1, put_off)));
+        let mut next = Some(self);
+        while let Some(tell) = next {
+            tell.now();
+            // SAFETY: the list is ours, and who uses it besides borrows it only for a moment.
+            next = unsafe { &mut *put_off }.pop_front();
+        }
+        TELLING.with(|telling| telling.set((0, ptr::null_mut())));
     }
 
     fn is_thread(&self) -> bool {
@@ -75,7 +104,7 @@ pub(crate) fn watch(cell: CellPtr, until: Until, tell: Tell) -> Option<Place> {
     }
     // The completer may have looked into the list before we stood in it.
     if let Some(tell) = leave(cell, place) {
-        tell.now();
+        tell.now_or_soon();
     }
     None
 }
@@ -122,8 +151,18 @@ pub(crate) fn tell(cell: CellPtr, reached: Until) {
     };
     let (threads, others): (Vec<_>, Vec<_>) = Vec::into_iter(list).partition(|(.., tell)| tell.is_thread());
     for (.., tell) in threads.into_iter().chain(others) {
-        tell.now();
+        tell.now_or_soon();
     }
+}
+
+/// How many callbacks may run one inside of the other.
+const DEEPEST: u32 = 16;
+
+type PutOff = VecDeque<Tell>;
+
+thread_cell! {
+    /// How many callbacks of this thread run one inside of the other, and what waits until the outermost is over.
+    static TELLING: (u32, *mut PutOff) = (0, ptr::null_mut());
 }
 
 impl Watchers {

@@ -76,7 +76,7 @@ fn a_loop_that_gives_its_sleep_up_takes_what_came() {
         let ledger = Ledger::default();
         let driver = Driver::new();
         let producer = producer(&driver, &ledger, 1);
-        driver.home.look();
+        driver.home.look(std::time::Duration::MAX);
         let _ = driver.home.fall_asleep();
         // As after a timer: nobody has rung.
         driver.turn();
@@ -97,7 +97,7 @@ fn a_look_before_the_sleep_loses_nothing() {
             let (remote, value) = (driver.remote(), ledger.value());
             move || assert_eq!(remote.submit::<(), _>((), async move { value.get() }).result(), Ok(1))
         });
-        driver.run_until(|| driver.home.look() || ledger.dropped() == 1);
+        driver.run_until(|| driver.home.look(std::time::Duration::MAX) || ledger.dropped() == 1);
         driver.run_until_ended(&ledger, 1);
         asker.join().unwrap();
         ledger.check();

@@ -84,7 +84,7 @@ impl Driver {
     pub fn run_until(&self, is_so: impl Fn() -> bool) {
         while !is_so() {
             self.turn();
-            if is_so() || self.home.has_work() || self.home.look() {
+            if is_so() || self.home.has_work() || self.home.look(std::time::Duration::MAX) {
                 continue;
             }
             if self.home.fall_asleep() {

@@ -3,9 +3,9 @@
 //! This is the only place where callbacks and steps of tasks are run.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use perloop_bridge::{CallRef, FutureError, Ready};
+use perloop_bridge::{CallRef, FutureError, Ready, Spin};
 
 use crate::event_loop::{EventLoop, Timer, run_callback};
 use crate::exception::{ExceptionContext, ExceptionKind};
@@ -13,6 +13,8 @@ use crate::task::step;
 
 /// While there is always something ready, I/O is polled every so many turns.
 const IO_INTERVAL: u32 = 32;
+/// While a loop looks for submissions for long, I/O is polled so often.
+const IO_WHILE_LOOKING: Duration = Duration::from_micros(50);
 /// How much a turn runs that counts for one of them.
 const ENTRIES_A_TURN: usize = 64;
 
@@ -96,11 +98,32 @@ impl EventLoop {
         }
     }
 
+    /// Looks for news before it sleeps, not for longer than it would wait. True if something has come.
+    fn look(&self, limit: Option<Duration>) -> io::Result<bool> {
+        let home = &self.0.home;
+        let limit = limit.unwrap_or(Duration::MAX);
+        let Spin::For(time) = home.spin() else { return Ok(home.look(limit)) };
+        let (began, time) = (Instant::now(), time.min(limit));
+        loop {
+            let left = time.saturating_sub(began.elapsed());
+            if home.look(left.min(IO_WHILE_LOOKING)) {
+                return Ok(true);
+            }
+            if left.is_zero() {
+                return Ok(false);
+            }
+            self.poll_io(Some(Duration::ZERO))?;
+            if home.ready_len() > 0 {
+                return Ok(true);
+            }
+        }
+    }
+
     /// Waits in real time.
     fn wait_outside(&self, limit: Option<Duration>) -> io::Result<()> {
         if limit == Some(Duration::ZERO) {
             self.poll_io(limit)?;
-        } else if !self.0.home.look() {
+        } else if !self.look(limit)? {
             // A subscriber is foreign code, which may hand work in: told before the loop is asleep.
             tracing::trace!(target: "perloop", event_loop = self.name(), ?limit, "sleep");
             if self.0.home.ready_len() == 0 && self.0.home.fall_asleep() {

@@ -61,10 +61,14 @@ struct EventfdBell(Arc<OwnedFd>);
 impl Bell for EventfdBell {
     fn ring(&self) {
         let one = 1_u64.to_ne_bytes();
-        if rustix::io::write(&self.0, &one) == Err(Errno::AGAIN) {
+        let mut rung = rustix::io::write(&self.0, &one);
+        while let Err(Errno::AGAIN | Errno::INTR) = rung {
             // The counter is full, since nobody reads it. Whoever empties it first, this write is an event again.
             let _ = rustix::io::read(&self.0, &mut [0; 8]);
-            let _ = rustix::io::write(&self.0, &one);
+            rung = rustix::io::write(&self.0, &one);
+        }
+        if let Err(error) = rung {
+            super::cannot_ring(&error.into());
         }
     }
 }

@@ -6,8 +6,8 @@
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll;
 mod portable;
+mod sources;
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
@@ -16,16 +16,11 @@ use perloop_bridge::Bell;
 use polling::{Event, PollMode, Poller};
 
 use self::portable::Portable;
+use self::sources::{Side, Sources};
 
 /// The longest single wait, asyncio's as well. A wait for longer returns early with nothing ready, and no system's
 /// integers overflow.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How many bits of a key are the slot's index; the others count the registrations that the slot has seen.
-const INDEX_BITS: u32 = if usize::BITS >= 64 { 32 } else { 20 };
-
-/// The part of a key that is the slot's index.
-const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
 
 /// How a reactor waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +51,6 @@ struct Occurrence {
     key: usize,
     is_readable: bool,
     is_writable: bool,
-}
-
-/// One of the two things that a descriptor can be waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Reader,
-    Writer,
 }
 
 impl<C: Clone> Reactor<C> {
@@ -290,118 +278,6 @@ impl Backend {
     }
 }
 
-/// The registered descriptors. A slot's index and generation are the key of its registration.
-struct Sources<C> {
-    slots: Vec<Slot<C>>,
-    free: Vec<usize>,
-    by_fd: HashMap<RawFd, usize>,
-}
-
-/// One descriptor and who waits for it; vacant when nobody does.
-struct Slot<C> {
-    /// Counts the registrations made from this slot, so that events of earlier ones are known by their keys.
-    generation: usize,
-    fd: RawFd,
-    reader: Option<C>,
-    writer: Option<C>,
-}
-
-impl<C> Slot<C> {
-    fn is_vacant(&self) -> bool {
-        self.reader.is_none() && self.writer.is_none()
-    }
-
-    fn callback_mut(&mut self, side: Side) -> &mut Option<C> {
-        match side {
-            Side::Reader => &mut self.reader,
-            Side::Writer => &mut self.writer,
-        }
-    }
-
-    fn start_generation(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-    }
-}
-
-impl<C> Sources<C> {
-    fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), by_fd: HashMap::new() }
-    }
-
-    fn find(&self, fd: BorrowedFd<'_>) -> Option<usize> {
-        self.by_fd.get(&fd.as_raw_fd()).copied()
-    }
-
-    /// Finds a slot for a descriptor that has none.
-    fn claim(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
-        let fd = fd.as_raw_fd();
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.slots[index].fd = fd;
-                index
-            }
-            // No key may be one of the last two: `usize::MAX` is the poller's own, and the one before is our bell's.
-            None if self.slots.len() >= INDEX_MASK - 1 => {
-                return Err(io::Error::other("too many descriptors in one loop"));
-            }
-            None => {
-                self.slots.push(Slot { generation: 0, fd, reader: None, writer: None });
-                self.slots.len() - 1
-            }
-        };
-        self.by_fd.insert(fd, index);
-        Ok(index)
-    }
-
-    /// Keeps a slot without callbacks for its next descriptor.
-    fn release(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
-        debug_assert!(slot.is_vacant(), "whoever waits for a descriptor is told that it goes");
-        slot.start_generation();
-        self.by_fd.remove(&slot.fd);
-        self.free.push(index);
-    }
-
-    fn key(&self, index: usize) -> usize {
-        // The shift drops the generation's upper bits: it has to differ from the last ones, not from all.
-        self.slots[index].generation << INDEX_BITS | index
-    }
-
-    /// What a slot waits for.
-    fn interest(&self, index: usize) -> Event {
-        let slot = &self.slots[index];
-        Event::new(self.key(index), slot.reader.is_some(), slot.writer.is_some())
-    }
-
-    /// What a slot will wait for once it has a callback for `side`.
-    fn interest_with(&self, index: usize, side: Side) -> Event {
-        let mut interest = self.interest(index);
-        match side {
-            Side::Reader => interest.readable = true,
-            Side::Writer => interest.writable = true,
-        }
-        interest
-    }
-}
-
-impl<C: Clone> Sources<C> {
-    /// Adds the callbacks of what has happened to `ready`. Returns false if nobody's registration did it: one of an
-    /// earlier generation, which the system couldn't be told to forget.
-    fn collect(&self, occurrence: &Occurrence, ready: &mut Vec<C>) -> bool {
-        let index = occurrence.key & INDEX_MASK;
-        if index >= self.slots.len() || self.slots[index].is_vacant() || self.key(index) != occurrence.key {
-            return false;
-        }
-        if occurrence.is_readable {
-            ready.extend(self.slots[index].reader.clone());
-        }
-        if occurrence.is_writable {
-            ready.extend(self.slots[index].writer.clone());
-        }
-        true
-    }
-}
-
 /// Registers a descriptor that the poller should not know. It may know the number nevertheless, from a file that was
 /// closed too early and has come back under it.
 fn add_or_modify(poller: &Poller, fd: BorrowedFd<'_>, interest: Event) -> io::Result<()> {
@@ -420,6 +296,13 @@ fn add(poller: &Poller, fd: RawFd, interest: Event) -> io::Result<()> {
     // its owner closes it before, the system refuses or forgets the number, or reports the file that has it now; no
     // memory is reached through it.
     unsafe { poller.add_with_mode(fd, interest, PollMode::Level) }
+}
+
+/// A loop that cannot be woken would sleep on what was just handed in, and whoever waits for that would wait for ever.
+fn cannot_ring(error: &io::Error) -> ! {
+    panic!(
+        "cannot wake an event loop: {error}; its descriptor was closed by code that does not own it, or writing is forbidden"
+    )
 }
 
 #[cfg(test)]

@@ -20,8 +20,9 @@ struct NotifyBell(Arc<Poller>);
 
 impl Bell for NotifyBell {
     fn ring(&self) {
-        // It only fails if the poller's own descriptor is broken. Then the wait fails as well, and its loop rebuilds.
-        let _ = self.0.notify();
+        if let Err(error) = self.0.notify() {
+            super::cannot_ring(&error);
+        }
     }
 }
 
