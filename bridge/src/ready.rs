@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::task::TaskRef;
 
-/// Something that the loop runs in its turn. What is to be done with each is shown at [`Home`].
+/// Something that the loop runs in its turn. What is to be done with each is shown at [`Home`](crate::Home).
 ///
 /// # Examples
 /// ```
@@ -29,7 +29,7 @@ pub enum Ready {
     Publish(TaskRef),
     /// A plain callback of this thread.
     Call(CallRef),
-    /// A plain callback that another thread handed in: [`Home::run_handed`].
+    /// A plain callback that another thread handed in: [`Home::run_handed`](crate::Home::run_handed).
     Handed(TaskRef),
 }
 

@@ -1,36 +1,56 @@
 //! The part of a task cell that only its home thread touches: plain memory, no atomics.
+//!
+//! | row       | flags                          | what is true | left by |
+//! | --------- | ------------------------------ | ------------ | ------- |
+//! | new       |                                | on its way here; nobody reads this | `TaskRef::first`, `Home::pop` → in hand; `refuse` → ended |
+//! | in hand   | `IN_HAND`                      | popped from the ready list as a submission; its loop counts it | `adopt` → adopted, or ended if it was cancelled; dropped → ended |
+//! | adopted   | `ADOPTED`                      | a task: it has a body, and its loop lists it | `poll`, `end_with` → ended; a close: `abandon` → ended or abandoned |
+//! | ended     | `ADOPTED` `ENDED`              | the outcome lies in the slot | `publish`, `take`: a mark; the last `TaskRef` → released |
+//! | abandoned | `ADOPTED` `ENDED` `ABANDONED`  | its loop was closed first: no outcome | the last `TaskRef` → released |
+//! | released  | `RELEASED` beside the others   | no `TaskRef` is left, and none can be had any more | nobody |
+//!
+//! A task is made at home (in row *adopted*), or it is `SUBMITTED` and has a cross-thread future, or it is a `CALL`, a
+//! callback that another thread handed in, which has neither future nor waker nor place in the list.
 
 use crate::sync::UnsafeCell;
 
-/// A step of the task stands in the ready list.
-pub(crate) const QUEUED: u32 = 1 << 0;
-/// The body is being polled, or dropped, further up this thread's stack.
-pub(crate) const RUNNING: u32 = 1 << 1;
-/// The node has been taken from the inbox for the first time: `refs` and the record are in use.
-pub(crate) const ADOPTED: u32 = 1 << 2;
-/// The node was taken from the inbox and not yet run: the next step has to clear `NOTIFIED` in the shared word.
-pub(crate) const DRAINED: u32 = 1 << 3;
+// Rows.
+
+/// A submission that was popped from the ready list and not adopted yet.
+pub(crate) const IN_HAND: u32 = 1 << 0;
+/// The record is in use.
+pub(crate) const ADOPTED: u32 = 1 << 1;
 /// The body is gone, or the loop is closed: wakes mean nothing and the loop may be gone.
-pub(crate) const ENDED: u32 = 1 << 4;
-/// The output was given to the local handle.
-pub(crate) const TAKEN: u32 = 1 << 5;
-/// There is a cross-thread future for it: the output is published by the shared word, not by `ENDED`.
-pub(crate) const SUBMITTED: u32 = 1 << 6;
-/// The home thread has given its reference back: only the memory is left.
-pub(crate) const RELEASED: u32 = 1 << 7;
-/// The shared word says `ENDED`, or need not.
-pub(crate) const PUBLISHED: u32 = 1 << 8;
+pub(crate) const ENDED: u32 = 1 << 2;
 /// The loop was closed before the body ended, so there is no outcome.
-pub(crate) const ABANDONED: u32 = 1 << 9;
+pub(crate) const ABANDONED: u32 = 1 << 3;
+/// The home thread has given its reference back: only the memory is left.
+pub(crate) const RELEASED: u32 = 1 << 4;
+
+// Kinds.
+
+/// There is a cross-thread future for it: the output is published by the shared word, not by `ENDED`.
+pub(crate) const SUBMITTED: u32 = 1 << 5;
 /// It is no task but a callback that another thread handed in.
-pub(crate) const CALL: u32 = 1 << 10;
+pub(crate) const CALL: u32 = 1 << 6;
+
+// Marks beside a row.
+
+/// A step of the task stands in the ready list.
+pub(crate) const QUEUED: u32 = 1 << 7;
+/// The body is being polled, or dropped, further up this thread's stack.
+pub(crate) const RUNNING: u32 = 1 << 8;
+/// The node was taken from the inbox and not yet run: the next step has to clear `NOTIFIED` in the shared word.
+pub(crate) const DRAINED: u32 = 1 << 9;
 /// In its last step the body waited for something else than a task of its loop. Set by who registers such a wait (any
 /// clone of the task's waker does), cleared when a step begins.
-pub(crate) const WAITS_ELSEWHERE: u32 = 1 << 11;
-/// A submission that was popped from the ready list and not adopted yet. Its loop counts it.
-pub(crate) const IN_HAND: u32 = 1 << 12;
+pub(crate) const WAITS_ELSEWHERE: u32 = 1 << 10;
 /// The output is an error.
-pub(crate) const FAILED: u32 = 1 << 13;
+pub(crate) const FAILED: u32 = 1 << 11;
+/// The shared word says `ENDED`, or need not.
+pub(crate) const PUBLISHED: u32 = 1 << 12;
+/// The output was given to who asked at home.
+pub(crate) const TAKEN: u32 = 1 << 13;
 
 /// References that the home thread has, and its flags. Read and written by the home thread alone (rule 4).
 pub(crate) struct Local(UnsafeCell<Fields>);
