@@ -3,15 +3,15 @@
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
-use crate::bell::Bell;
+use crate::bell::{Belfry, Bell};
 use crate::deadlock;
 use crate::errors::{Forked, LoopClosed, LoopDied, Refusal};
 use crate::home::HomeState;
 use crate::inbox::{Inbox, Pushed};
 use crate::ready::Ready;
 use crate::sync::{
-    Alive, Arc, AtomicU32, AtomicUsize, Mutex, Ordering, ThreadToken, UnsafeCell, free, generation, lock,
-    this_core, this_thread,
+    Alive, AtomicU32, AtomicUsize, Ordering, ThreadToken, UnsafeCell, free, generation, this_core,
+    this_thread,
 };
 use crate::task::{CellPtr, TaskList};
 use crate::wait::{Asker, Spin};
@@ -22,7 +22,7 @@ pub(crate) struct LoopCore {
     /// Handles, the home, and those whom rule 8 of [`task`](crate::task) names.
     references: AtomicUsize,
     pub(crate) door: Apart<Door>,
-    bell: Mutex<Arc<Box<dyn Bell>>>,
+    bell: Belfry,
     pub(crate) thread: ThreadToken,
     /// The process that it belongs to, counted in forks.
     generation: u32,
@@ -82,7 +82,7 @@ impl LoopCore {
             alive: Alive::new(),
             references: AtomicUsize::new(1),
             door: Apart(Door { inbox: Inbox::new(), asker: Asker::new() }),
-            bell: Mutex::new(Arc::new(bell)),
+            bell: Belfry::new(bell),
             thread,
             generation: generation(),
             name,
@@ -97,15 +97,15 @@ impl LoopCore {
     /// Rings, unless the loop is the parent process's.
     pub(crate) fn ring(&self) {
         if !self.is_inherited() {
-            // Outside of the lock, as a ringer may lose its core in the system's call.
-            let bell = Arc::clone(&lock(&self.bell));
-            bell.ring();
+            self.bell.ring();
         }
     }
 
-    pub(crate) fn replace_bell(&self, bell: Box<dyn Bell>) {
-        let old = std::mem::replace(&mut *lock(&self.bell), Arc::new(bell));
-        drop(old);
+    /// Home: hangs up another bell, or none.
+    pub(crate) fn replace_bell(&self, bell: Option<Box<dyn Bell>>) {
+        let taken_down = self.bell.replace(bell);
+        // Somebody may be ringing it, for however long; it goes with the core.
+        self.on_home(|home| home.old_bells.extend(taken_down));
     }
 
     /// Does it belong to the process that this one was forked from?

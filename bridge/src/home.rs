@@ -6,7 +6,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::bell::Bell;
+use crate::bell::{Bell, TakenDown};
 use crate::core::{CoreRef, Life, LoopCore};
 use crate::deadlock;
 use crate::errors::FutureError;
@@ -22,13 +22,6 @@ use crate::watchers::Until;
 /// the loop's own tasks. What is left comes first in the next turn.
 const BATCH_LIMIT: usize = 256;
 
-/// The bell of a closed loop.
-struct Silent;
-
-impl Bell for Silent {
-    fn ring(&self) {}
-}
-
 /// What only the home thread touches of a loop's core.
 #[derive(Default)]
 pub(crate) struct HomeState {
@@ -41,6 +34,8 @@ pub(crate) struct HomeState {
     /// Submissions that were popped and not adopted yet.
     pub(crate) in_hand: usize,
     pub(crate) is_closed: bool,
+    /// Bells that were taken down while somebody rang.
+    pub(crate) old_bells: Vec<TakenDown>,
     /// The cross-thread futures that tasks of the loop await, each with a reference, if the runtime asked for that; and
     /// the loop's number.
     outside_waits: Option<(u32, Vec<CellPtr>)>,
@@ -529,7 +524,7 @@ impl Home {
     /// home.replace_bell(Box::new(NoBell));
     /// ```
     pub fn replace_bell(&self, bell: Box<dyn Bell>) {
-        self.core.replace_bell(bell);
+        self.core.replace_bell(Some(bell));
     }
 
     /// Returns the tasks that have not ended, in the order of creation.
@@ -639,7 +634,7 @@ impl Home {
         let rest = self.core.door.inbox.close();
         let refused: Vec<TaskRef> = backlog.chain(rest).filter_map(|node| self.last_of_inbox(node)).collect();
         // Handles may outlive the loop for long, and need not keep what it slept on. (Nobody sleeps any more.)
-        self.core.replace_bell(Box::new(Silent));
+        self.core.replace_bell(None);
         // From here on foreign code runs.
         noted.into_iter().flat_map(|(_, cells)| cells).for_each(CellPtr::release);
         for entry in entries.chain(refused.into_iter().map(Ready::Adopt)) {
