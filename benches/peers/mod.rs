@@ -1,0 +1,129 @@
+//! Who is measured: each contestant written once, as a [`Worker`], a [`LocalLoop`], or both.
+
+mod actix;
+mod compio;
+mod fed;
+mod futures;
+mod glommio;
+mod monoio;
+mod perloop;
+mod smol;
+mod thread;
+mod tokio;
+mod tokio_util;
+
+pub(crate) use perloop::Local as OurLocalLoop;
+
+use crate::harness::metric::Outcome;
+use crate::harness::workload::{Contestant, Role, Run};
+
+/// A loop on a thread of its own, to which other threads submit.
+pub(crate) trait Worker: Send + Sync + Sized + 'static {
+    const NAME: &'static str;
+
+    /// What one has of a submission: a way to its outcome.
+    type Handle: Send + 'static;
+
+    /// Starts it, with threads that inherit the affinity of the calling one.
+    fn start() -> Result<Self, String>;
+
+    /// Hands work in.
+    fn submit(&self, body: impl Future<Output = u64> + Send + 'static) -> Self::Handle;
+
+    /// Hands work in about which nobody wants to hear again.
+    fn forget(&self, body: impl Future<Output = u64> + Send + 'static) {
+        drop(self.submit(body));
+    }
+
+    /// Awaits the outcome, on another loop.
+    fn join(handle: Self::Handle) -> impl Future<Output = u64> + Send + 'static;
+
+    /// Blocks the thread until the outcome is there.
+    fn wait(handle: Self::Handle) -> u64 {
+        futures_lite::future::block_on(Self::join(handle))
+    }
+}
+
+/// A loop of the calling thread, with tasks of its own.
+pub(crate) trait LocalLoop: Clone + 'static {
+    const NAME: &'static str;
+
+    type Handle: 'static;
+
+    /// Makes a loop, and runs `main` on it to its end.
+    fn run<F: Future<Output = ()> + 'static>(main: impl FnOnce(Self) -> F + 'static) -> Result<(), String>;
+
+    /// Makes a task. None of these bodies is tied to its thread, so that a peer may use what needs that.
+    fn spawn(&self, body: impl Future<Output = u64> + Send + 'static) -> Self::Handle;
+
+    fn join(handle: Self::Handle) -> impl Future<Output = u64>;
+
+    /// Gives up the turn, in the way that the runtime offers.
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        futures_lite::future::yield_now()
+    }
+}
+
+/// Something to do with a worker, whoever it is.
+pub(crate) trait Job {
+    fn run<W: Worker>(run: &Run) -> Outcome;
+}
+
+/// Something to do with a loop of this thread, whoever it is.
+pub(crate) trait LocalJob {
+    fn run<L: LocalLoop>(run: &Run) -> Outcome;
+
+    /// Is the loop of the class that matters here? See [`Contestant::is_of_class`].
+    fn is_of_class<L: LocalLoop>() -> bool;
+}
+
+/// perloop as it comes, and without looking before it sleeps.
+pub(crate) fn our_workers<J: Job>() -> Vec<Contestant> {
+    vec![
+        worker::<perloop::Loop<perloop::Adaptive>, J>(Role::Ours),
+        worker::<perloop::Loop<perloop::Never>, J>(Role::Ours),
+    ]
+}
+
+/// All other workers.
+pub(crate) fn workers<J: Job>() -> Vec<Contestant> {
+    vec![
+        worker::<tokio::CurrentThread<true>, J>(Role::Peer),
+        worker::<tokio::CurrentThread<false>, J>(Role::Peer),
+        worker::<tokio::MultiThread<1>, J>(Role::Peer),
+        worker::<tokio::MultiThread<2>, J>(Role::Peer),
+        worker::<tokio_util::LocalPool, J>(Role::Peer),
+        worker::<actix::Arbiter, J>(Role::Peer),
+        worker::<smol::Shared, J>(Role::Peer),
+        worker::<smol::SharedStatic, J>(Role::Peer),
+        worker::<compio::Dispatcher, J>(Role::Peer),
+        worker::<monoio::Fed, J>(Role::Peer),
+        worker::<glommio::Fed, J>(Role::Peer),
+        worker::<futures::ThreadPool, J>(Role::Peer),
+    ]
+}
+
+/// All loops of the calling thread.
+pub(crate) fn local_loops<J: LocalJob>() -> Vec<Contestant> {
+    vec![
+        local_loop::<perloop::Local, J>(Role::Ours),
+        local_loop::<tokio::LocalSet, J>(Role::Peer),
+        local_loop::<tokio::LocalRuntime, J>(Role::Peer),
+        local_loop::<tokio::LocalCurrentThread, J>(Role::Peer),
+        local_loop::<actix::Local, J>(Role::Peer),
+        local_loop::<smol::Local, J>(Role::Peer),
+        local_loop::<smol::LocalStatic, J>(Role::Peer),
+        local_loop::<compio::Local, J>(Role::Peer),
+        local_loop::<monoio::Local, J>(Role::Peer),
+        local_loop::<glommio::Local, J>(Role::Peer),
+        local_loop::<futures::LocalPool, J>(Role::Peer),
+    ]
+}
+
+pub(crate) fn worker<W: Worker, J: Job>(role: Role) -> Contestant {
+    Contestant::new(W::NAME, role, J::run::<W>)
+}
+
+fn local_loop<L: LocalLoop, J: LocalJob>(role: Role) -> Contestant {
+    Contestant { is_of_class: Some(J::is_of_class::<L>), ..Contestant::new(L::NAME, role, J::run::<L>) }
+}
