@@ -1,11 +1,13 @@
 //! Wakers, handles and futures that are used after what they belong to has ended: task, loop, thread.
 mod support;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use perloop_bridge::{Closing, CrossThreadFuture, FutureError, Ready, Remote, Spin, TaskRef};
 use support::{Driver, Ledger, LoopThread};
@@ -55,23 +57,33 @@ fn a_waker_after_its_task_was_woken_last_does_nothing() {
     ledger.check();
 }
 
+/// Wakes that come when the loop is closed, or gone, do nothing, and what the task owned is dropped at home by the
+/// close, also if a wake was on its way then. Async runtimes that queue the task itself dropped it on the waker's
+/// thread.
 #[test]
-fn a_waker_after_close_and_after_the_loop_does_nothing() {
-    let ledger = Ledger::new(0);
-    let driver = Driver::new(Spin::Never);
-    let (task, waker) = waiting(&driver, &ledger);
-    driver.home.close(Closing::Closed);
-    ledger.check();
-    use_up_everywhere(&waker);
-    assert!(task.has_ended() && task.has_no_outcome() && task.take::<()>().is_none());
-    drop(driver);
-    use_up_everywhere(&waker);
-    drop(task);
-    use_up_everywhere(&waker);
+fn t_wake_after_loop_gone() {
+    for is_woken in [false, true] {
+        let ledger = Ledger::new(0);
+        let driver = Driver::new(Spin::Never);
+        let (task, waker) = waiting(&driver, &ledger);
+        if is_woken {
+            thread::scope(|scope| scope.spawn(|| waker.wake_by_ref()).join().unwrap());
+        }
+        driver.home.close(Closing::Closed);
+        ledger.check();
+        use_up_everywhere(&waker);
+        assert!(task.has_ended() && task.has_no_outcome() && task.take::<()>().is_none());
+        drop(driver);
+        use_up_everywhere(&waker);
+        drop(task);
+        use_up_everywhere(&waker);
+        thread::spawn(move || waker.wake()).join().unwrap();
+    }
 }
 
+/// A waker may outlive the thread of its loop; it does nothing then, and points to nothing of that thread's.
 #[test]
-fn a_waker_after_its_thread_does_nothing() {
+fn t_waker_outlives_thread() {
     let ledger = Ledger::new(0);
     let theirs = ledger.clone();
     let making = thread::spawn(move || {
@@ -82,6 +94,59 @@ fn a_waker_after_its_thread_does_nothing() {
     ledger.check();
     use_up_everywhere(&waker);
     assert!(TaskRef::from_waker(&waker).is_none(), "it is another thread's");
+    thread::spawn(move || waker.wake()).join().unwrap();
+}
+
+/// A thread that gave up waiting and is gone is not told.
+#[test]
+fn a_waiter_that_gave_up_and_whose_thread_is_gone_is_not_told() {
+    let (mut promise, future) = perloop_bridge::Promise::new();
+    let future = Arc::new(future);
+    for _ in 0..10 {
+        let theirs = Arc::clone(&future);
+        let waited = thread::spawn(move || theirs.result_timeout(Duration::from_micros(200)));
+        assert_eq!(waited.join().unwrap(), Err(FutureError::TimedOut));
+    }
+    promise.set_result(1).unwrap();
+    assert_eq!(future.try_result(), Some(Ok(1)));
+}
+
+thread_local! {
+    /// Its address names the thread, as long as it lives.
+    static HERE: Cell<u8> = const { Cell::new(0) };
+}
+
+/// The system gives the name and the memory of a thread that has ended to another one. That one is not at home in
+/// loops of its predecessors, whose handles stay closed.
+#[test]
+fn t_home_id_never_recycled() {
+    const LOOPS: usize = 10_000;
+    let (mut last, mut ids, mut recycled) = (None::<(usize, u32, Remote, Waker)>, HashSet::new(), 0);
+    for _ in 0..LOOPS {
+        let before = last.take();
+        let life = move || {
+            let here = HERE.with(|here| std::ptr::from_ref(here).addr());
+            let is_recycled = before.as_ref().is_some_and(|(place, ..)| *place == here);
+            if let Some((_, id, remote, waker)) = before {
+                assert!(!remote.is_home() && remote.is_closed() && remote.check_foreign().is_ok());
+                let refused = remote.submit::<(), _>((), async {}).result();
+                assert!(matches!(refused, Err(FutureError::LoopClosed(_))));
+                assert!(remote.call(|| {}).is_err() && Remote::find(id).is_none());
+                assert!(TaskRef::from_waker(&waker).is_none(), "it was another thread's");
+                waker.wake();
+            }
+            let driver = Driver::new(Spin::Never);
+            let (_task, waker) = waiting(&driver, &Ledger::new(0));
+            let remote = driver.home.remote();
+            assert!(remote.is_home() && !remote.is_closed() && TaskRef::from_waker(&waker).is_some());
+            ((here, driver.home.id(), remote, waker), is_recycled)
+        };
+        let (own, is_recycled) = thread::spawn(life).join().unwrap();
+        assert!(ids.insert(own.1), "a loop's number came twice");
+        recycled += usize::from(is_recycled);
+        last = Some(own);
+    }
+    assert!(recycled > LOOPS / 100, "only {recycled} threads had the place of their predecessor");
 }
 
 /// Runs something when its thread ends.

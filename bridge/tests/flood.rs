@@ -4,11 +4,11 @@ mod support;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::task::Poll;
 use std::thread;
 
-use perloop_bridge::{Closing, FutureError, Promise, Spin, drop_cancelled};
+use perloop_bridge::{Bell, Closing, FutureError, Promise, Spin, drop_cancelled};
 use support::{Driver, Ledger};
 
 const FLOOD: usize = 5_000;
@@ -108,6 +108,74 @@ fn a_destructor_that_closes_the_loop_in_a_batch_leaves_nothing_behind() {
     driver.home.collect();
     assert!(driver.home.is_closed() && !driver.home.has_work());
     assert!(matches!(late.try_result(), Some(Err(FutureError::LoopClosed(_)))));
+}
+
+/// Freezes whoever rings it, once.
+#[derive(Clone, Default)]
+struct FreezingBell(Arc<(Mutex<Freeze>, Condvar)>);
+
+#[derive(Default, PartialEq, Clone, Copy)]
+enum Freeze {
+    #[default]
+    Armed,
+    Frozen,
+    Thawed,
+}
+
+impl FreezingBell {
+    fn wait_until(&self, wanted: Freeze) {
+        let (freeze, changed) = &*self.0;
+        drop(changed.wait_while(freeze.lock().unwrap(), |now| *now != wanted).unwrap());
+    }
+
+    fn set(&self, now: Freeze) {
+        let (freeze, changed) = &*self.0;
+        *freeze.lock().unwrap() = now;
+        changed.notify_all();
+    }
+}
+
+impl Bell for FreezingBell {
+    fn ring(&self) {
+        if *self.0.0.lock().unwrap() == Freeze::Armed {
+            self.set(Freeze::Frozen);
+            self.wait_until(Freeze::Thawed);
+        }
+    }
+}
+
+/// A producer is taken off its core in the middle of a push, after its node was seen and before it rang. That holds up
+/// neither the other producers nor the loop, which runs what they push, and what the frozen one pushed, and then may
+/// sleep: a queue whose slots are reserved first would have a hole there.
+#[test]
+fn t_producer_frozen_mid_push() {
+    let (bell, ran) = (FreezingBell::default(), Arc::new(AtomicUsize::new(0)));
+    let driver = Driver::with_bell(Box::new(bell.clone()));
+    let push = || {
+        let (remote, ran) = (driver.home.remote(), Arc::clone(&ran));
+        move || {
+            let ran = Arc::clone(&ran);
+            remote.call(move || _ = ran.fetch_add(1, SeqCst)).unwrap();
+        }
+    };
+    assert!(driver.home.fall_asleep());
+    thread::scope(|scope| {
+        let frozen = scope.spawn(push());
+        bell.wait_until(Freeze::Frozen);
+        let others = [0; 4].map(|_| {
+            let push = push();
+            scope.spawn(move || (0..250).for_each(|_| push()))
+        });
+        others.into_iter().for_each(|other| other.join().unwrap());
+        // As if a timer had ended its wait.
+        while ran.load(SeqCst) < 1_001 {
+            driver.turn();
+        }
+        assert!(!driver.home.has_work() && driver.home.fall_asleep() && !frozen.is_finished());
+        bell.set(Freeze::Thawed);
+        frozen.join().unwrap();
+    });
+    assert!(!driver.home.has_work());
 }
 
 /// A cancelled task takes along the future that it awaits; one that is only dropped does not.

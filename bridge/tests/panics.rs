@@ -6,81 +6,130 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Waker};
 
 use perloop_bridge::{CrossThreadFuture, FutureError, Promise, Spin};
+use support::hooked_waker::{Used, waker_that_panics};
 use support::{Bomb, Driver, LoopThread, MEANT, PanicsOnDrop, hush};
 
-/// A waker whose functions panic, as the numbers say.
-fn hostile(clone: bool, wake: bool, drop: bool) -> Waker {
-    fn panic_if(bits: *const (), bit: usize) {
-        if bits.addr() & bit != 0 && !std::thread::panicking() {
-            panic_any(MEANT);
+/// Those who wait for a future beside a hostile waker.
+struct Others(Arc<AtomicUsize>);
+
+impl Others {
+    fn watch<T: Send + 'static>(&self, future: &CrossThreadFuture<T>) {
+        let told = Arc::clone(&self.0);
+        future.add_done_callback(move |_| _ = told.fetch_add(1, SeqCst));
+    }
+}
+
+/// Polls with a hostile waker, whose panic goes to the poller and to nobody else, and is waited for before and after.
+fn watch_with<T: Send + 'static>(future: &mut CrossThreadFuture<T>, waker: &Waker) -> Others {
+    let others = Others(Arc::default());
+    others.watch(future);
+    let _ = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *future).poll(&mut Context::from_waker(waker))));
+    others.watch(future);
+    others
+}
+
+/// A place where a waker of somebody else's is used.
+type Place = fn(&Waker);
+
+/// Waited for, the same waker again, and another one in its place.
+fn replaced(waker: &Waker) {
+    let (mut promise, mut future) = Promise::new();
+    let others = watch_with(&mut future, waker);
+    drop(watch_with(&mut future, waker));
+    drop(watch_with(&mut future, Waker::noop()));
+    drop(watch_with(&mut future, waker));
+    promise.set_result(1).unwrap();
+    assert_eq!((others.0.load(SeqCst), future.result()), (2, Ok(1)));
+}
+
+/// Told by who keeps a promise.
+fn told_of_a_value(waker: &Waker) {
+    let (mut promise, mut future) = Promise::new();
+    let others = watch_with(&mut future, waker);
+    promise.set_result(1).unwrap();
+    assert_eq!((others.0.load(SeqCst), future.result()), (2, Ok(1)));
+}
+
+/// Told by who breaks a promise.
+fn told_of_a_lost_promise(waker: &Waker) {
+    let (promise, mut future) = Promise::<()>::new();
+    let others = watch_with(&mut future, waker);
+    drop(promise);
+    assert_eq!((others.0.load(SeqCst), future.result()), (2, Err(FutureError::Cancelled)));
+}
+
+/// Told by who cancels.
+fn told_of_a_cancel(waker: &Waker) {
+    let (_promise, mut future) = Promise::<()>::new();
+    let others = watch_with(&mut future, waker);
+    assert!(future.cancel());
+    assert_eq!((others.0.load(SeqCst), future.result()), (2, Err(FutureError::Cancelled)));
+}
+
+/// Told by the loop.
+fn told_by_a_loop(waker: &Waker) {
+    let driver = Driver::new(Spin::Never);
+    let mut future = driver.home.remote().submit::<(), _>((), async { 1 });
+    let others = watch_with(&mut future, waker);
+    driver.run_until(|| future.done());
+    assert_eq!((others.0.load(SeqCst), future.result()), (2, Ok(1)));
+}
+
+/// Told by a loop that closes, beside another submission, which is told as well.
+fn told_by_a_close(waker: &Waker) {
+    let driver = Driver::new(Spin::Never);
+    let mut futures = [0; 2].map(|_| driver.home.remote().submit::<(), _>((), std::future::pending::<()>()));
+    let others = futures.each_mut().map(|future| watch_with(future, waker));
+    driver.turn();
+    driver.turn();
+    drop(driver);
+    for (future, others) in futures.iter().zip(others) {
+        assert_eq!(others.0.load(SeqCst), 2);
+        assert!(matches!(future.try_result(), Some(Err(FutureError::LoopDied(_)))));
+    }
+}
+
+/// Given up, by who waited for the value and by who waited for the end.
+fn given_up(waker: &Waker) {
+    let (mut promise, mut future) = Promise::new();
+    let others = watch_with(&mut future, waker);
+    {
+        let mut completion = std::pin::pin!(future.completion());
+        let poll = || completion.as_mut().poll(&mut Context::from_waker(waker)).is_ready();
+        let _ = catch_unwind(AssertUnwindSafe(poll));
+    }
+    promise.set_result(1).unwrap();
+    assert_eq!((others.0.load(SeqCst), future.result()), (2, Ok(1)));
+    let (_promise, mut future) = Promise::<()>::new();
+    drop(watch_with(&mut future, waker));
+    drop(future);
+}
+
+/// Each of a waker's functions panics, in each place where one is called: the others are told, and whoever completes,
+/// cancels or closes goes on.
+#[test]
+fn t_waker_vtable_panics() {
+    hush();
+    const PLACES: [Place; 7] = [
+        replaced,
+        told_of_a_value,
+        told_of_a_lost_promise,
+        told_of_a_cancel,
+        told_by_a_loop,
+        told_by_a_close,
+        given_up,
+    ];
+    for when in [Used::Cloned, Used::Woken, Used::WokenByRef, Used::Dropped] {
+        for place in PLACES {
+            let waker = waker_that_panics(when);
+            place(&waker);
+            // Its own drop is the test's.
+            std::mem::forget(waker);
         }
     }
-    unsafe fn clone_it(bits: *const ()) -> RawWaker {
-        panic_if(bits, 1);
-        RawWaker::new(bits, &VTABLE)
-    }
-    unsafe fn wake_it(bits: *const ()) {
-        panic_if(bits, 2);
-    }
-    unsafe fn drop_it(bits: *const ()) {
-        panic_if(bits, 4);
-    }
-    static VTABLE: RawWakerVTable = RawWakerVTable::new(clone_it, wake_it, wake_it, drop_it);
-    let bits = usize::from(clone) | usize::from(wake) << 1 | usize::from(drop) << 2;
-    // SAFETY: the functions use no memory.
-    unsafe { Waker::from_raw(RawWaker::new(std::ptr::without_provenance(bits), &VTABLE)) }
-}
-
-fn poll<T>(future: &mut CrossThreadFuture<T>, waker: &Waker) -> Poll<Result<T, FutureError>> {
-    Pin::new(future).poll(&mut Context::from_waker(waker))
-}
-
-#[test]
-fn a_waker_whose_clone_panics_leaves_the_future_as_it_was() {
-    hush();
-    let (mut promise, mut future) = Promise::new();
-    let waker = hostile(true, false, false);
-    assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut future, &waker).is_ready())).is_err());
-    assert!(poll(&mut future, Waker::noop()).is_pending());
-    assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut future, &waker).is_ready())).is_err());
-    promise.set_result(1).unwrap();
-    assert_eq!(future.result(), Ok(1));
-}
-
-#[test]
-fn a_waker_whose_wake_or_drop_panics_keeps_nobody_from_being_told() {
-    hush();
-    let told = Arc::new(AtomicUsize::new(0));
-    let (mut promise, mut future) = Promise::new();
-    let first = hostile(false, true, true);
-    assert!(poll(&mut future, &first).is_pending());
-    // Replacing it drops it.
-    let second = hostile(false, true, false);
-    assert!(poll(&mut future, &second).is_pending());
-    for _ in 0..2 {
-        let told = Arc::clone(&told);
-        future.add_done_callback(move |_| {
-            told.fetch_add(1, SeqCst);
-            panic_any(MEANT);
-        });
-    }
-    promise.set_result(2).unwrap();
-    assert_eq!(told.load(SeqCst), 2);
-    assert_eq!(future.result(), Ok(2));
-    std::mem::forget(first);
-}
-
-#[test]
-fn a_future_that_is_dropped_drops_a_waker_that_panics() {
-    hush();
-    let (_promise, mut future) = Promise::<()>::new();
-    let waker = hostile(false, false, true);
-    assert!(poll(&mut future, &waker).is_pending());
-    drop(future);
-    std::mem::forget(waker);
 }
 
 #[test]
@@ -173,11 +222,29 @@ fn destructors_that_panic_do_not_stop_a_close() {
     assert!(queued.iter().all(|future| matches!(future.try_result(), Some(Err(FutureError::LoopClosed(_))))));
 }
 
-/// A payload that panics when it is dropped: whether it is handed out, left in the future, or thrown by a callback.
+/// Throws a bomb when it is dropped.
+struct ThrowsBomb;
+
+impl Drop for ThrowsBomb {
+    fn drop(&mut self) {
+        panic_any(Bomb);
+    }
+}
+
+/// A payload that panics when it is dropped: thrown by a body, by its destructor, by an outcome's, or by a callback, and
+/// handed out, left in the future, or thrown away.
 #[test]
-fn a_payload_whose_destructor_panics_harms_nobody() {
+fn t_payload_bomb() {
     hush();
     let looping = LoopThread::start();
+    let held = ThrowsBomb;
+    let cancelled = looping.remote.submit::<(), _>((), async move {
+        let _held = held;
+        std::future::pending::<()>().await
+    });
+    assert_eq!(looping.remote.block_on::<(), _>((), async { 1 }), Ok(1));
+    assert_eq!(cancelled.cancel_and_wait(), Ok(true));
+    drop(looping.remote.submit::<(), _>((), async { ThrowsBomb }));
     let bomb = || looping.remote.submit::<(), _>((), async { panic_any(Bomb) });
     let future: CrossThreadFuture<()> = bomb();
     let panicked = future.exception().unwrap().unwrap();

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use perloop_bridge::{
-    AsCompleted, Bell, CallRef, Completion, CrossThreadFuture, Forked, FutureError, Home, InvalidState,
-    LoopClosed, LoopDied, Panicked, Promise, Ready, Refusal, Refused, Remote, Scope, ScopedFuture, TaskRef,
-    WouldDeadlock,
+    AsCompleted, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot, DoneAndPending, Forked,
+    FutureError, Home, InvalidState, LoopClosed, LoopDied, Panicked, Promise, Ready, Refusal, Refused,
+    Remote, ReturnWhen, Scope, ScopedFuture, Spin, Stepped, TaskRef, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -36,6 +36,10 @@ macro_rules! assert_both {
 // What other threads have.
 assert_both!(Remote, dyn Bell, Panicked, FutureError, Refusal, LoopClosed, LoopDied);
 assert_both!(Forked, WouldDeadlock, InvalidState, Refused<u8>);
+assert_both!(Closing, DoneAndPending, ReturnWhen, Spin, Stepped);
+assert_both!(Depot<Cell<u8>>);
+assert_not!(Send: Refused<Rc<u8>>, Depot<Rc<u8>>);
+assert_not!(Sync: Refused<Cell<u8>>, Depot<Rc<u8>>);
 // A value goes to one thread and is never shared, so it need not be `Sync`.
 assert_both!(CrossThreadFuture<Cell<u8>>, Promise<Cell<u8>>, Completion<'static, Cell<u8>>);
 assert_both!(ScopedFuture<'static, Cell<u8>>);
@@ -43,14 +47,30 @@ assert_not!(Send: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, Scoped
 assert_not!(Sync: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, ScopedFuture<'static, Rc<u8>>);
 
 // What the loop's own thread has.
-assert_not!(Send: Home, TaskRef, TaskRef, Ready, CallRef, Scope<'static, 'static, ()>, AsCompleted<'static>);
-assert_not!(Sync: Home, TaskRef, TaskRef, Ready, CallRef, Scope<'static, 'static, ()>, AsCompleted<'static>);
+assert_not!(Send: Home, TaskRef, Ready, CallRef, Scope<'static, 'static, ()>, AsCompleted<'static>);
+assert_not!(Sync: Home, TaskRef, Ready, CallRef, Scope<'static, 'static, ()>, AsCompleted<'static>);
+
+/// Each type that the crate exports stands in the lists above, which are checked when this file is compiled.
+#[test]
+fn c_send_sync_matrix() {
+    let (library, here) = (include_str!("../src/lib.rs"), include_str!("send_and_sync.rs"));
+    let exports = library.split("pub use ").skip(1).flat_map(|rest| rest.split(';').next());
+    let words = exports.flat_map(|list| list.split(|c: char| !c.is_alphanumeric()));
+    let types: Vec<_> = words.filter(|word| word.starts_with(char::is_uppercase)).collect();
+    assert!(types.len() > 25, "{types:?}");
+    // Traits, of which nothing is made: it is their implementors' own business.
+    let traits = ["AnyFuture", "Call", "Record"];
+    let checked: String = here.lines().filter(|line| line.starts_with("assert_")).collect();
+    let is_checked = |name: &str| checked.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
+    let missing: Vec<_> =
+        types.into_iter().filter(|name| !traits.contains(name) && !is_checked(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
 
 /// The sizes that every submission pays for.
 #[test]
 fn handles_are_small() {
     assert_eq!(size_of::<Remote>(), size_of::<usize>());
-    assert_eq!(size_of::<Option<TaskRef>>(), size_of::<usize>());
     assert_eq!(size_of::<Option<TaskRef>>(), size_of::<usize>());
     assert!(size_of::<CrossThreadFuture<[u8; 100]>>() <= 6 * size_of::<usize>());
 }

@@ -4,22 +4,12 @@ mod support;
 use std::panic::panic_any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
 use perloop_bridge::{CrossThreadFuture, Remote, Spin};
-use support::{End, Ledger, LoopThread, MEANT, Owned, hush};
-
-/// A small generator of numbers, so that a run can be repeated.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
+use support::{Dice, End, Ledger, LoopThread, MEANT, Owned, hush};
 
 /// A body that waits for `polls` polls, and then ends or panics.
 fn submit(remote: &Remote, ledger: &Ledger, polls: u64, panics: bool) -> CrossThreadFuture<Owned> {
@@ -88,36 +78,83 @@ fn each_submission_ends_in_exactly_one_way() {
         }
     });
     drop(loops);
-    let [completed, cancelled, panicked, refused] = ledger.check();
+    let [completed, cancelled, panicked, refused, 0] = ledger.check() else { panic!("none of them died") };
     // Those that nobody waited for may be refused, as the loops close without waiting either.
     assert!(completed > 0 && cancelled > 0 && panicked > 0, "{refused}");
 }
 
-/// The loop closes at some moment of it. Whatever came too late is refused.
+/// Hands a body in that is given back if the loop is closed: the very one, by the address of what it owns.
+fn try_submit_one(remote: &Remote, ledger: &Ledger, number: usize) {
+    let owned = Box::new(ledger.owned());
+    let address: *const Owned = &*owned;
+    let body = Body(Some(owned));
+    match remote.try_submit::<(), _>((), body) {
+        Ok(future) => ledger.end(number, End::of(&future.result())),
+        Err(refused) => {
+            let back = refused.into_inner().0.expect("it was never polled");
+            assert!(std::ptr::eq(&*back, address), "another body came back");
+            ledger.end(number, End::Refused);
+        }
+    }
+}
+
+/// A body whose parts can be looked at when it comes back.
+struct Body(Option<Box<Owned>>);
+
+impl Future for Body {
+    type Output = Owned;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<Owned> {
+        let mut owned = self.0.take().expect("polled once");
+        owned.begin();
+        Poll::Ready(owned.leave())
+    }
+}
+
+/// Submissions of one thread, in all kinds, until the loop refuses them and for a while longer.
+fn submit_against_close(remote: &Remote, ledger: &Ledger, numbers: std::ops::Range<usize>) {
+    let mut dice = Dice(numbers.start as u64 + 1);
+    for number in numbers {
+        match dice.below(2) {
+            0 => submit_one(remote, ledger, number, &mut dice),
+            _ => try_submit_one(remote, ledger, number),
+        }
+    }
+}
+
+/// Eight threads submit while the loop closes at some moment of it: each submission ends in exactly one way, what came
+/// too late comes back as it was, and the close does not wait for those who submit.
 #[test]
-fn submissions_against_close_end_in_exactly_one_way() {
-    const EACH: usize = 20;
+fn s_submit_racing_close() {
+    const THREADS: usize = 8;
+    const EACH: usize = 6;
     hush();
-    for round in 0..500 {
-        let ledger = Ledger::new(3 * EACH);
+    let mut dice = Dice(7);
+    let mut sums = [0; 5];
+    for round in 0..1_000 {
+        let ledger = Ledger::new(THREADS * EACH);
         let looping = LoopThread::start_with(if round % 2 == 0 { Spin::Never } else { Spin::Adaptive });
-        let started = AtomicUsize::new(0);
+        let (started, threshold) = (AtomicUsize::new(0), dice.index(THREADS + 1));
         thread::scope(|scope| {
-            for index in 0..3 {
+            for index in 0..THREADS {
                 let (remote, ledger, started) = (&looping.remote, &ledger, &started);
                 scope.spawn(move || {
                     started.fetch_add(1, SeqCst);
-                    submit_many(remote, ledger, index * EACH..(index + 1) * EACH);
+                    submit_against_close(remote, ledger, index * EACH..(index + 1) * EACH);
                 });
             }
-            while started.load(SeqCst) < 1 + round % 3 {
+            while started.load(SeqCst) < threshold {
                 thread::yield_now();
             }
             looping.stop();
         });
         drop(looping);
-        ledger.check();
+        for (sum, count) in sums.iter_mut().zip(ledger.check()) {
+            *sum += count;
+        }
     }
+    let [ends @ .., 0] = sums else { panic!("none of them died") };
+    assert!(ends.iter().all(|sum| *sum > 0), "each other way to end was met: {sums:?}");
 }
 
 /// What comes back from a loop that is closed is what was handed in, and is dropped here.
@@ -134,61 +171,6 @@ fn a_refused_submission_comes_back() {
     let owned = ledger.owned();
     let refused = remote.call(move || drop(owned)).unwrap_err();
     (refused.into_inner())();
-    ledger.check();
-}
-
-/// Threads clone, wake and drop the wakers of the same tasks, while these are polled, end, and are closed.
-#[test]
-fn wakers_of_the_same_tasks_on_four_threads() {
-    const TASKS: usize = 50;
-    let polls = Arc::new(AtomicUsize::new(0));
-    let ledger = Ledger::new(TASKS);
-    let looping = LoopThread::start();
-    let (send, receive) = std::sync::mpsc::channel::<Waker>();
-    let futures: Vec<_> = (0..TASKS)
-        .map(|_| {
-            let (polls, send, mut owned) = (Arc::clone(&polls), send.clone(), ledger.owned());
-            looping.remote.submit::<(), _>(
-                (),
-                std::future::poll_fn(move |cx| {
-                    owned.begin();
-                    if polls.fetch_add(1, SeqCst) < TASKS {
-                        send.send(cx.waker().clone()).unwrap();
-                    }
-                    if polls.load(SeqCst) < 200 * TASKS { Poll::Pending } else { Poll::Ready(()) }
-                }),
-            )
-        })
-        .collect();
-    let wakers: Vec<_> = receive.iter().take(TASKS).collect();
-    let done = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for seed in 0..4 {
-            let (wakers, done) = (&wakers, &done);
-            scope.spawn(move || {
-                let mut dice = Dice(seed);
-                while done.load(SeqCst) == 0 {
-                    let waker = wakers[usize::try_from(dice.below(TASKS as u64)).unwrap()].clone();
-                    match dice.below(3) {
-                        0 => waker.wake(),
-                        1 => waker.wake_by_ref(),
-                        _ => drop(waker.clone()),
-                    }
-                }
-            });
-        }
-        for (number, future) in futures.iter().enumerate() {
-            // Half of them end by themselves, the rest are cancelled.
-            if number % 2 == 1 {
-                let _ = future.cancel();
-            }
-            ledger.end(number, End::of(&future.result()));
-        }
-        drop(looping);
-        done.store(1, SeqCst);
-    });
-    wakers.iter().for_each(Waker::wake_by_ref);
-    drop((futures, wakers));
     ledger.check();
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use events::Listener;
 use perloop::{
-    EventLoop, FutureError, JoinError, LoopError, LoopHandle, LoopThread, Refusal, Spin, new_event_loop,
+    EventLoop, FutureError, LoopError, LoopHandle, LoopThread, Refusal, Spin, new_event_loop,
     run_coroutine_threadsafe, set_event_loop, yield_now,
 };
 
@@ -169,24 +169,6 @@ fn a_loop_that_is_set_when_its_thread_ends_dies() {
 #[test]
 fn a_loop_that_is_leaked_when_its_thread_ends_dies() {
     in_a_thread_that_ends(std::mem::forget);
-}
-
-#[test]
-fn a_loop_whose_own_code_panics_dies_and_join_tells() {
-    let worker = LoopThread::spawn_with("bad", EventLoop::builder().name("bad").spin(Spin::Never)).unwrap();
-    let handle = (*worker).clone();
-    let begun = run_coroutine_threadsafe(pending::<()>(), &worker);
-    // A subscriber is the one stranger that is called from inside of the loop's own code.
-    let bomb = |message: &str| {
-        if message == "sleep" {
-            std::panic::resume_unwind(Box::new("the subscriber's panic"));
-        }
-    };
-    worker.call_soon_threadsafe(move || Listener::install(bomb)).unwrap();
-    assert!(matches!(begun.result(), Err(FutureError::LoopDied(died)) if died.loop_name() == "bad"));
-    assert_refuses(&handle);
-    let Err(JoinError::Panicked(panicked)) = worker.join() else { panic!("it did") };
-    assert_eq!(panicked.message(), "the subscriber's panic");
 }
 
 #[test]

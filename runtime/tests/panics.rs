@@ -1,16 +1,19 @@
 //! Foreign code that panics where the loop calls it: destructors, wakers, payloads. Nothing of it ends the loop.
 
+#[path = "../../bridge/tests/support/hooked_waker.rs"]
+mod hooked_waker;
+
 use std::cell::RefCell;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, Pending, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::future::join;
+use hooked_waker::{Used, waker_that_panics};
 use perloop::{
     EventLoop, ExceptionContext, FutureError, LoopThread, TaskError, catch_cancelled, create_task,
     get_running_loop, new_event_loop, run_coroutine_threadsafe, sleep, yield_now,
@@ -158,107 +161,131 @@ fn closing_drops_everything_though_each_destructor_panics() {
     assert!(event_loop.is_closed());
 }
 
+/// Throws a bomb when it is dropped.
+struct ThrowsBomb;
+
+impl Drop for ThrowsBomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            resume_unwind(Box::new(Bomb));
+        }
+    }
+}
+
+/// A payload that panics when it is dropped, thrown by every kind of foreign code: nothing of it unwinds out of the
+/// loop, nor out of whoever drops what carries it.
 #[test]
-fn payloads_that_panic_when_they_are_dropped_harm_nobody() {
+fn t_payload_bomb() {
     let event_loop = new_event_loop().unwrap();
     event_loop
         .set_exception_handler(Some(|_: &EventLoop, _: &ExceptionContext| resume_unwind(Box::new(Bomb))));
+    let (here, _there) = std::os::unix::net::UnixStream::pair().unwrap();
+    event_loop.add_writer(&here, || resume_unwind(Box::new(Bomb))).unwrap();
+    let held = ThrowsBomb;
+    let cancelled = event_loop.create_task(async move {
+        let _held = held;
+        pending::<()>().await;
+    });
+    let cancelled = cancelled.unwrap();
+    cancelled.add_done_callback(|_| resume_unwind(Box::new(Bomb)));
+    drop(event_loop.create_task(async { ThrowsBomb }).unwrap());
+    let unread = event_loop.create_task(async { resume_unwind(Box::new(Bomb)) }).unwrap();
+    let _: &perloop::Task<()> = &unread;
+    assert_lives(&event_loop);
+    cancelled.cancel();
+    assert_lives(&event_loop);
+    drop((cancelled, unread));
+    event_loop.remove_writer(&here);
     event_loop.call_soon(|| resume_unwind(Box::new(Bomb))).unwrap();
     event_loop.call_later(Duration::ZERO, || resume_unwind(Box::new(Bomb))).unwrap();
     event_loop.handle().call_soon_threadsafe(|| resume_unwind(Box::new(Bomb))).unwrap();
     event_loop.create_task(async { resume_unwind(Box::new(Bomb)) }).unwrap();
     let submitted = run_coroutine_threadsafe(async { resume_unwind(Box::new(Bomb)) }, &event_loop.handle());
     assert_lives(&event_loop);
-    let outcome: Option<Result<_, _>> = submitted.try_result();
+    let outcome: Option<Result<(), _>> = submitted.try_result();
     assert!(matches!(outcome, Some(Err(FutureError::Panicked(_)))));
+    drop(outcome);
+    let held = ThrowsBomb;
+    event_loop.create_task(async move { drop(held) }).unwrap();
+    event_loop.close().unwrap();
+    let main = catch_unwind(AssertUnwindSafe(|| perloop::run(async { resume_unwind(Box::new(Bomb)) })));
+    let payload = main.map(|_: Result<(), _>| ()).expect_err("main's panic is its caller's");
+    assert!(payload.is::<Bomb>());
+    std::mem::forget(payload);
 }
 
-/// A waker that panics as it is told to.
-struct BadWaker {
-    when_woken: bool,
-    when_dropped: bool,
-}
-
-impl Wake for BadWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.when_woken {
-            resume_unwind(Box::new("woken"));
-        }
-    }
-}
-
-impl Drop for BadWaker {
-    fn drop(&mut self) {
-        if self.when_dropped {
-            resume_unwind(Box::new("dropped"));
-        }
-    }
-}
-
-/// Polls a future with a waker of its own, once, and never again.
-async fn poll_once_with(waker: Waker, future: impl Future) {
+/// Polls a future with a waker of its own, twice if that goes well, and never again.
+async fn poll_with(waker: Waker, future: impl Future) {
     let mut future = pin!(future);
-    let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-    assert!(polled.is_pending());
-    drop(waker);
+    for _ in 0..2 {
+        assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    // Its own drop is ours.
+    std::mem::forget(waker);
     pending::<()>().await;
 }
 
+/// One who waits with a waker that panics, for as long as another one waits who does not.
+type Place = fn(&EventLoop, Waker) -> perloop::Task<()>;
+
+fn waits_for_a_sleep(event_loop: &EventLoop, waker: Waker) -> perloop::Task<()> {
+    event_loop.create_task(poll_with(waker, sleep(Duration::from_millis(1)))).unwrap()
+}
+
+fn waits_for_a_task(event_loop: &EventLoop, waker: Waker) -> perloop::Task<()> {
+    let awaited = event_loop.create_task(sleep(Duration::from_millis(1))).unwrap();
+    event_loop.create_task(poll_with(waker, awaited)).unwrap()
+}
+
+fn waits_for_a_submission(event_loop: &EventLoop, waker: Waker) -> perloop::Task<()> {
+    let awaited = run_coroutine_threadsafe(sleep(Duration::from_millis(1)), &event_loop.handle());
+    event_loop.create_task(poll_with(waker, awaited)).unwrap()
+}
+
+fn waits_in_a_scope(event_loop: &EventLoop, waker: Waker) -> perloop::Task<()> {
+    event_loop.create_task(poll_with(waker, catch_cancelled(pending::<()>()))).unwrap()
+}
+
+/// Each of a waker's functions panics, in each place where one is called: the loop goes on, and so does who waits with a
+/// good one.
 #[test]
-fn wakers_that_panic_harm_neither_the_loop_nor_those_who_wait_as_well() {
-    for (when_woken, when_dropped) in [(true, false), (false, true)] {
-        let bad = || Waker::from(Arc::new(BadWaker { when_woken, when_dropped }));
-        let event_loop = new_event_loop().unwrap();
-        let awaited = Rc::new(RefCell::new(event_loop.create_task(sleep(Duration::from_millis(1))).unwrap()));
-        let (one, other) = (bad(), bad());
-        let on_sleep = event_loop.create_task(poll_once_with(one, sleep(Duration::from_millis(1)))).unwrap();
-        let kept = Rc::clone(&awaited);
-        let wait_for_task = poll_fn(move |cx| Pin::new(&mut *kept.borrow_mut()).poll(cx));
-        let on_task = event_loop.create_task(poll_once_with(other, wait_for_task)).unwrap();
-        event_loop.run_until_complete(sleep(Duration::from_millis(3))).unwrap();
-        assert_lives(&event_loop);
-        assert!(awaited.borrow().done());
-        assert!(!on_sleep.done() && !on_task.done());
-        on_sleep.cancel();
-        on_task.cancel();
-        assert_lives(&event_loop);
-        // The last of the wakers lies in it.
-        drop(catch_unwind(AssertUnwindSafe(|| drop(awaited))));
+fn t_waker_vtable_panics() {
+    const PLACES: [Place; 4] =
+        [waits_for_a_sleep, waits_for_a_task, waits_for_a_submission, waits_in_a_scope];
+    for when in [Used::Cloned, Used::Woken, Used::WokenByRef, Used::Dropped] {
+        for (number, place) in PLACES.iter().enumerate() {
+            let event_loop = EventLoop::builder().virtual_time().build().unwrap();
+            let bad = place(&event_loop, waker_that_panics(when));
+            let good = event_loop.create_task(sleep(Duration::from_millis(1))).unwrap();
+            assert_eq!(event_loop.run_until_complete(good).unwrap(), Ok(()));
+            assert_lives(&event_loop);
+            // What panicked in the poll itself was the panic of the task that polled, and of nobody else.
+            let is_own = matches!(when, Used::Cloned | Used::Dropped);
+            assert!(!bad.done() || is_own, "{when:?} in place {number}: {:?}", bad.exception());
+            bad.cancel();
+            assert_lives(&event_loop);
+            assert!(bad.done());
+            event_loop.close().unwrap();
+        }
     }
 }
 
+/// Its body is dropped at home by the close, and a waker that comes later does nothing, wherever it is used.
 #[test]
-fn a_waker_that_panics_when_a_scope_is_asked_harms_nobody() {
-    let event_loop = new_event_loop().unwrap();
-    let waker = Waker::from(Arc::new(BadWaker { when_woken: true, when_dropped: false }));
-    let task = event_loop.create_task(async move {
-        let mut scope = pin!(catch_cancelled(pending::<()>()));
-        poll_fn(|cx| {
-            // An executor inside of the task: it polls with its own waker first, and with the task's from then on.
-            let _ = scope.as_mut().poll(&mut Context::from_waker(&waker));
-            match scope.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Pending => cx.waker().wake_by_ref(),
-                Poll::Ready(_) => return Poll::Ready(()),
-            }
-            Poll::Pending
-        })
-        .await;
-    });
-    let task = task.unwrap();
-    event_loop.run_until_complete(async { yield_now().await }).unwrap();
-    task.cancel();
-    assert_lives(&event_loop);
-}
-
-#[test]
-fn a_waker_of_a_task_is_harmless_when_its_loop_is_gone() {
+fn t_wake_after_loop_gone() {
+    struct AtHome(std::thread::ThreadId, mpsc::Sender<bool>);
+    impl Drop for AtHome {
+        fn drop(&mut self) {
+            self.1.send(std::thread::current().id() == self.0).unwrap();
+        }
+    }
     let (sender, receiver) = mpsc::channel();
+    let (dropped, was_dropped) = mpsc::channel();
     let worker = LoopThread::spawn("worker").unwrap();
     let future = worker.run_with(move || {
+        let at_home = AtHome(std::thread::current().id(), dropped);
         poll_fn(move |cx| {
+            let _ = &at_home;
             sender.send(cx.waker().clone()).unwrap();
             Poll::<()>::Pending
         })
@@ -267,7 +294,10 @@ fn a_waker_of_a_task_is_harmless_when_its_loop_is_gone() {
     waker.wake_by_ref();
     // Woken, it was polled again.
     drop(receiver.recv().unwrap());
+    // This one may be on its way when the loop closes.
+    waker.wake_by_ref();
     worker.join().unwrap();
+    assert_eq!(was_dropped.try_recv(), Ok(true));
     assert_eq!(future.result(), Err(FutureError::Cancelled));
     waker.wake_by_ref();
     let clone = waker.clone();
@@ -311,18 +341,111 @@ fn waiting_for_many_of_which_some_panic_gives_each_its_own() {
 /// A payload that is no text.
 struct Quiet;
 
+type Site = fn(&EventLoop);
+
+/// Foreign code that panics where the loop calls it, by name.
+const SITES: &[(&str, Site)] = &[
+    ("a task", |event_loop| {
+        event_loop.create_task(async { panics() }).unwrap();
+    }),
+    ("a task's destructor", |event_loop| {
+        let bomb = Bomb;
+        event_loop
+            .create_task(async move {
+                let _bomb = bomb;
+                pending::<()>().await;
+            })
+            .unwrap()
+            .cancel();
+    }),
+    ("a value's destructor", |event_loop| {
+        event_loop.create_task(async { Bomb }).unwrap();
+    }),
+    ("a scope", |event_loop| {
+        event_loop.create_task(catch_cancelled(async { panics() })).unwrap();
+    }),
+    ("a callback", |event_loop| {
+        event_loop.call_soon(panics).unwrap();
+    }),
+    ("a callback's destructor", |event_loop| {
+        let bomb = Bomb;
+        event_loop.call_soon(move || drop(bomb)).unwrap();
+    }),
+    ("a timer", |event_loop| {
+        event_loop.call_later(Duration::from_nanos(1), panics).unwrap();
+    }),
+    ("a done callback", |event_loop| {
+        event_loop.create_task(async {}).unwrap().add_done_callback(|_| panics());
+    }),
+    ("a writer", |event_loop| {
+        let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (own, watched) = (event_loop.clone(), here.try_clone().unwrap());
+        let callback = move || {
+            own.remove_writer(&here);
+            let _there = &there;
+            panics();
+        };
+        event_loop.add_writer(&watched, callback).unwrap();
+        std::mem::forget(watched);
+    }),
+    ("an exception handler", |event_loop| {
+        event_loop.set_exception_handler(Some(|_: &EventLoop, _: &ExceptionContext| panics()));
+        event_loop.call_soon(panics).unwrap();
+    }),
+    ("a submission", |event_loop| {
+        drop(run_coroutine_threadsafe(async { panics() }, &event_loop.handle()));
+    }),
+    ("a maker", |event_loop| {
+        drop(event_loop.handle().run_with(|| -> Pending<()> { resume_unwind(Box::new("meant")) }));
+    }),
+    ("a callback from elsewhere", |event_loop| {
+        let handle = event_loop.handle();
+        std::thread::spawn(move || handle.call_soon_threadsafe(panics).unwrap()).join().unwrap();
+    }),
+    ("a future's callback", |event_loop| {
+        run_coroutine_threadsafe(async {}, &event_loop.handle()).add_done_callback(|_| panics());
+    }),
+    ("a waker that is woken", |event_loop| {
+        drop(waits_for_a_sleep(event_loop, waker_that_panics(Used::Woken)));
+        drop(waits_for_a_submission(event_loop, waker_that_panics(Used::Woken)));
+    }),
+    ("a waker that is cloned", |event_loop| {
+        drop(waits_for_a_submission(event_loop, waker_that_panics(Used::Cloned)));
+        drop(waits_for_a_task(event_loop, waker_that_panics(Used::Cloned)));
+    }),
+    ("a waker that is dropped", |event_loop| {
+        drop(waits_for_a_submission(event_loop, waker_that_panics(Used::Dropped)));
+        drop(waits_for_a_task(event_loop, waker_that_panics(Used::Dropped)));
+    }),
+];
+
+fn panics() {
+    resume_unwind(Box::new("meant"));
+}
+
+/// Foreign code panics everywhere in turn, and no lock, borrow or list is left as it should not be: the loop takes
+/// thousands of submissions after each.
 #[test]
-fn a_thousand_panics_later_the_loop_takes_submissions() {
+fn t_panic_never_poisons() {
     let worker = LoopThread::spawn("worker").unwrap();
-    for n in 0..1000 {
-        let panicked = run_coroutine_threadsafe(async move { resume_unwind(Box::new(n)) }, &worker).result();
-        let Err(FutureError::Panicked(panicked)) = panicked else { panic!("{panicked:?}") };
-        assert_eq!(panicked.into_payload().downcast_ref(), Some(&n));
-        worker.call_soon_threadsafe(|| resume_unwind(Box::new(Bomb))).unwrap();
+    let submit_many = |site: &str| {
+        let futures: Vec<_> = (0..700).map(|n| run_coroutine_threadsafe(async move { n }, &worker)).collect();
+        for (n, future) in futures.into_iter().enumerate() {
+            assert_eq!(future.result(), Ok(n), "after the panic of {site}");
+        }
+    };
+    for (site, panics) in SITES {
+        let plays = run_coroutine_threadsafe(async { panics(&get_running_loop().unwrap()) }, &worker);
+        plays.result().unwrap_or_else(|error| panic!("{site}: {error}"));
+        submit_many(site);
+        worker.block_on(sleep(Duration::from_micros(10))).unwrap();
     }
-    for n in 0..10_000 {
-        drop(run_coroutine_threadsafe(async move { n }, &worker));
-    }
-    assert_eq!(run_coroutine_threadsafe(async { 1 }, &worker).result(), Ok(1));
+    // On the submitter's side.
+    let lends = || worker.scope(|scope| scope.submit(async { panics() }).result().map(|()| panics()));
+    assert!(lends().unwrap().is_err());
+    assert!(worker.block_on(async { panics() }).is_err());
+    let scoped = catch_unwind(AssertUnwindSafe(|| worker.scope(|_| panics())));
+    assert!(scoped.is_err());
+    submit_many("a scope");
     worker.join().unwrap();
 }

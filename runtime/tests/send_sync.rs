@@ -104,6 +104,25 @@ matrix! {
     ExceptionKind: true true,
 }
 
+/// Each type that the crate exports stands in the matrix, which is checked when this file is compiled.
+#[test]
+fn c_send_sync_matrix() {
+    let (library, here) = (include_str!("../src/lib.rs"), include_str!("send_sync.rs"));
+    let exports = library.split("pub use ").skip(1).flat_map(|rest| rest.split(';').next());
+    let words = exports.flat_map(|list| list.split(|c: char| !c.is_alphanumeric()));
+    let types: Vec<_> = words.filter(|word| word.starts_with(char::is_uppercase)).collect();
+    assert!(types.len() > 40, "{types:?}");
+    // Traits, of which nothing is made: it is their implementors' own business.
+    let traits = ["AnyFuture", "Deliver"];
+    let is_row = |line: &&str| line.ends_with("true,") || line.ends_with("false,");
+    let name =
+        |row: &str| row.trim().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();
+    let rows: Vec<_> = here.lines().filter(is_row).map(name).collect();
+    let is_missing = |name: &&str| !traits.contains(name) && !rows.iter().any(|row| row == name);
+    let missing: Vec<_> = types.into_iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 fn assert_send<T: Send>(future: T) -> T {
     future
 }

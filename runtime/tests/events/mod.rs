@@ -6,7 +6,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Calls its function with the message of each event of perloop's own.
+/// Calls its function with the message of each event of perloop's own, and at its spans.
 pub(crate) struct Listener<F>(F);
 
 impl<F: Fn(&str) + Send + Sync + 'static> Listener<F> {
@@ -31,6 +31,7 @@ impl<F: Fn(&str) + Send + Sync + 'static> Subscriber for Listener<F> {
         metadata.target() == "perloop"
     }
     fn new_span(&self, _: &Attributes<'_>) -> Id {
+        (self.0)("new span");
         Id::from_u64(1)
     }
     fn record(&self, _: &Id, _: &Record<'_>) {}
@@ -40,6 +41,10 @@ impl<F: Fn(&str) + Send + Sync + 'static> Subscriber for Listener<F> {
         event.record(&mut message);
         (self.0)(&message.0);
     }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
+    fn enter(&self, _: &Id) {
+        (self.0)("enter");
+    }
+    fn exit(&self, _: &Id) {
+        (self.0)("exit");
+    }
 }

@@ -15,8 +15,8 @@ use perloop::{
 use crate::{Ends, Test};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("a_child_s_inherited_handle_says_forked", a_child_s_inherited_handle_says_forked, Ends::Well),
-    ("a_child_that_closes_an_inherited_loop_leaves_the_parent_s", a_child_that_closes, Ends::Well),
+    ("t_fork_child", t_fork_child, Ends::Well),
+    ("t_fork_child_that_closes", t_fork_child_that_closes, Ends::Well),
     (
         "a_child_that_drops_an_inherited_loop_thread_does_not_wait",
         a_child_that_drops_a_loop_thread,
@@ -77,7 +77,9 @@ fn assert_new_loops_work() {
     run(async { sleep(Duration::from_millis(1)).await }).unwrap();
 }
 
-fn a_child_s_inherited_handle_says_forked() {
+/// What a child does with a handle that it has inherited is refused at once, the parent's loop goes on as if nothing had
+/// happened, and loops that the child makes are its own.
+fn t_fork_child() {
     let worker = LoopThread::spawn("the parent's").unwrap();
     let pending = run_coroutine_threadsafe(pending::<()>(), &worker);
     worker.block_on(async {}).unwrap();
@@ -93,7 +95,8 @@ fn a_child_s_inherited_handle_says_forked() {
     assert!(pending.try_result().is_none());
 }
 
-fn a_child_that_closes() {
+/// A child that closes an inherited loop, or drops it, changes nothing of what the parent's watches and hears.
+fn t_fork_child_that_closes() {
     for only_drops in [false, true] {
         let mut event_loop = Some(new_event_loop().unwrap());
         let handle = event_loop.as_ref().unwrap().handle();

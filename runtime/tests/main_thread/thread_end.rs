@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::{pending, poll_fn};
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use perloop::{
 use crate::{Ends, Test};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("destructors_of_a_thread_may_use_everything", destructors_of_a_thread_may_use_everything, Ends::Well),
-    ("destructors_of_the_main_thread_may_use_everything", fill_thread_locals, Ends::Well),
+    ("t_tls_destructor_matrix", t_tls_destructor_matrix, Ends::Well),
+    ("t_tls_destructor_matrix_of_the_main_thread", fill_thread_locals, Ends::Well),
 ];
 
 thread_local! {
@@ -77,9 +78,13 @@ impl Everything {
     }
 }
 
+#[expect(clippy::disallowed_types, reason = "the thread that asks has outlived those that count")]
+static USED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+
 impl Drop for Everything {
     fn drop(&mut self) {
         self.use_once_more();
+        USED.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -94,6 +99,9 @@ fn fill_thread_locals() {
     EARLY.set(Some(Everything::new()));
 }
 
-fn destructors_of_a_thread_may_use_everything() {
+/// Thread-locals that were made before perloop's own, between them and after them, each with one of everything: when they
+/// are dropped all of it can be used once more, and goes.
+fn t_tls_destructor_matrix() {
     std::thread::spawn(fill_thread_locals).join().unwrap();
+    assert_eq!(USED.load(Ordering::SeqCst), 3, "each of the three was dropped");
 }
