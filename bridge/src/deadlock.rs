@@ -111,27 +111,33 @@ impl Drop for Blocked {
 /// This thread is about to wait for the thread `to`. If it is for the end of one cell, the caller keeps a reference to
 /// it until it drops what it got.
 pub(crate) fn enter(to: ThreadToken, end_of: Option<(CellPtr, Until)>) -> Result<Blocked, WouldDeadlock> {
-    enter_for(Needs::All, vec![ForEnd { to, end_of: end_of.map(|(cell, until)| EndOf(cell, until)) }])
+    // Who does not block just now (a scope) may make a loop meanwhile, so it is entered in any case.
+    let blocks_now = to != this_thread() && end_of.is_some();
+    let for_end = || ForEnd { to, end_of: end_of.map(|(cell, until)| EndOf(cell, until)) };
+    enter_for(Needs::All, blocks_now, || vec![for_end()])
 }
 
 /// This thread is about to wait for several futures. The caller keeps a reference to each, as for `enter`.
 pub(crate) fn enter_for_many(needs: Needs, cells: &[CellPtr]) -> Result<Blocked, WouldDeadlock> {
     let for_end =
         |cell: &CellPtr| ForEnd { to: cell.header().thread, end_of: Some(EndOf(*cell, Until::Done)) };
-    enter_for(needs, cells.iter().map(for_end).collect())
+    let blocks_now = cells.iter().all(|cell| cell.header().thread != this_thread());
+    enter_for(needs, blocks_now, || cells.iter().map(for_end).collect())
 }
 
-fn enter_for(needs: Needs, for_ends: Vec<ForEnd>) -> Result<Blocked, WouldDeadlock> {
+fn enter_for(
+    needs: Needs,
+    blocks_now: bool,
+    for_ends: impl FnOnce() -> Vec<ForEnd>,
+) -> Result<Blocked, WouldDeadlock> {
     let from = this_thread();
     let mut table = lock(&TABLE);
-    // Who does not block just now (a scope) may make a loop meanwhile, so it is entered in any case.
-    let blocks_now = for_ends.iter().all(|end| end.to != from && end.end_of.is_some());
     if blocks_now && !table.owns_loops(from) {
         return Ok(Blocked(None));
     }
     table.tickets += 1;
     let ticket = table.tickets;
-    table.waits.push(Wait { ticket, from, needs, for_ends });
+    table.waits.push(Wait { ticket, from, needs, for_ends: for_ends() });
     if let Some(path) = table.circle(from) {
         table.waits.pop();
         return Err(WouldDeadlock { path });

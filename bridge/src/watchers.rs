@@ -66,20 +66,23 @@ impl Tell {
         }
         TELLING.with(|telling| telling.set((0, ptr::null_mut())));
     }
-
-    fn is_thread(&self) -> bool {
-        matches!(self, Self::Thread(_))
-    }
 }
 
 /// A place in the list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place(NonZeroU32);
 
-/// The list, in the order of coming.
+struct Watcher {
+    place: Place,
+    until: Until,
+    tell: Tell,
+}
+
+/// The list, in the order of coming. Most futures have one watcher or none.
 #[derive(Default)]
 pub(crate) struct Watchers {
-    list: Vec<(Place, Until, Tell)>,
+    first: Option<Watcher>,
+    others: Vec<Watcher>,
     places: u32,
 }
 
@@ -91,7 +94,7 @@ pub(crate) fn watch(cell: CellPtr, until: Until, tell: Tell) -> Option<Place> {
         let watchers = watchers.get_or_insert_default();
         let place = Place(NonZeroU32::MIN.saturating_add(watchers.places));
         watchers.places = watchers.places.wrapping_add(1);
-        watchers.list.push((place, until, tell));
+        watchers.add(Watcher { place, until, tell });
         place
     };
     let now = header.state.watch();
@@ -145,13 +148,16 @@ pub(crate) fn replace_waker(cell: CellPtr, place: Place, waker: &Waker) -> bool 
 /// Tells those who wait for what is now true: threads first, as a callback may take its time; then the others, in the
 /// order of coming. The caller has a reference, and has changed the word.
 pub(crate) fn tell(cell: CellPtr, reached: Until) {
-    let list = match &mut *lock(&cell.header().watchers) {
+    let (first, others) = match &mut *lock(&cell.header().watchers) {
         Some(watchers) => watchers.take(reached),
         None => return,
     };
-    let (threads, others): (Vec<_>, Vec<_>) = Vec::into_iter(list).partition(|(.., tell)| tell.is_thread());
-    for (.., tell) in threads.into_iter().chain(others) {
-        tell.now_or_soon();
+    let is_thread = |watcher: &Watcher| matches!(watcher.tell, Tell::Thread(_));
+    let (threads, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_thread);
+    let (first_thread, first) =
+        if first.as_ref().is_some_and(is_thread) { (first, None) } else { (None, first) };
+    for watcher in first_thread.into_iter().chain(threads).chain(first).chain(others) {
+        watcher.tell.now_or_soon();
     }
 }
 
@@ -166,21 +172,34 @@ thread_cell! {
 }
 
 impl Watchers {
+    fn add(&mut self, watcher: Watcher) {
+        if self.first.is_none() && self.others.is_empty() {
+            self.first = Some(watcher);
+        } else {
+            self.others.push(watcher);
+        }
+    }
+
     fn at(&mut self, place: Place) -> Option<&mut Tell> {
-        self.list.iter_mut().find(|(at, ..)| *at == place).map(|(.., tell)| tell)
+        let mut all = self.first.iter_mut().chain(&mut self.others);
+        all.find(|watcher| watcher.place == place).map(|watcher| &mut watcher.tell)
     }
 
     fn remove(&mut self, place: Place) -> Option<Tell> {
-        let index = self.list.iter().position(|(at, ..)| *at == place)?;
-        Some(self.list.remove(index).2)
+        let first = self.first.take_if(|watcher| watcher.place == place);
+        let removed = first.or_else(|| {
+            let index = self.others.iter().position(|watcher| watcher.place == place)?;
+            Some(self.others.remove(index))
+        });
+        removed.map(|watcher| watcher.tell)
     }
 
     /// Takes out who waits for what is reached.
-    fn take(&mut self, reached: Until) -> Vec<(Place, Until, Tell)> {
-        let (now, later) = std::mem::take(&mut self.list)
-            .into_iter()
-            .partition(|(_, until, _)| reached == Until::Ended || *until == Until::Done);
-        self.list = later;
-        now
+    fn take(&mut self, reached: Until) -> (Option<Watcher>, Vec<Watcher>) {
+        let is_reached = |watcher: &Watcher| reached == Until::Ended || watcher.until == Until::Done;
+        let first = self.first.take_if(|watcher| is_reached(watcher));
+        let (now, later) = std::mem::take(&mut self.others).into_iter().partition(is_reached);
+        self.others = later;
+        (first, now)
     }
 }
