@@ -1,9 +1,12 @@
 //! A loop that closes while others hand work in: each submission ends in exactly one way.
 mod support;
 
-use bridge::{Closing, FutureError, Remote};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use bridge::{Closing, FutureError, Ready, Remote};
 use loom::thread;
-use support::{AddOnDrop, Driver, Ledger, Shared, Value, model};
+use support::{AddOnDrop, Driver, Ledger, Shared, Value, join_all, model, waiting};
 
 /// Submits a body that owns a value. If it is refused, the value has to come back whole.
 fn try_submit(remote: &Remote, ledger: &Ledger) -> Option<bridge::CrossThreadFuture<Value>> {
@@ -40,7 +43,7 @@ fn check_end(outcome: Result<Value, FutureError>) {
 /// were neither, its future would never end.
 #[test]
 fn two_pushes_against_a_close_end_in_one_way_each() {
-    model(3, || {
+    model(2, || {
         let ledger = Ledger::default();
         let driver = Driver::new();
         let producer = thread::spawn({
@@ -52,7 +55,7 @@ fn two_pushes_against_a_close_end_in_one_way_each() {
                 }
             }
         });
-        driver.turn();
+        driver.nap_and_turn();
         driver.close();
         producer.join().unwrap();
         ledger.check();
@@ -77,6 +80,62 @@ fn two_producers_against_a_close_end_in_one_way_each() {
         for producer in producers {
             producer.join().unwrap();
         }
+        ledger.check();
+    });
+}
+
+/// What became of calls.
+#[derive(Clone, Default)]
+struct Fates {
+    run: Arc<AtomicUsize>,
+    dropped: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
+}
+
+/// A call that was neither run nor refused.
+struct Unrun(Value, Fates);
+
+impl Unrun {
+    fn run(self) {
+        assert_eq!(self.0.get(), 1);
+        self.1.run.fetch_add(1, Relaxed);
+        // Which the drop counts.
+        self.1.dropped.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for Unrun {
+    fn drop(&mut self) {
+        self.1.dropped.fetch_add(1, Relaxed);
+    }
+}
+
+/// A call has no future to tell its end: it is run, is dropped by the close, or comes back to who handed it in.
+#[test]
+fn calls_of_two_producers_against_a_close_end_in_one_way_each() {
+    model(2, || {
+        let (ledger, fates) = (Ledger::default(), Fates::default());
+        let driver = Driver::new();
+        let producers = [(); 2].map(|()| {
+            let (remote, ledger, fates) = (driver.remote(), ledger.clone(), fates.clone());
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    let call = Unrun(ledger.value(), fates.clone());
+                    let refused = remote.call(|| call.run());
+                    // What comes back is what was handed in, and can still be run.
+                    refused.unwrap_or_else(|refused| {
+                        refused.into_inner()();
+                        fates.run.fetch_sub(1, Relaxed);
+                        fates.refused.fetch_add(1, Relaxed);
+                    });
+                }
+            })
+        });
+        driver.nap_and_turn();
+        driver.close();
+        join_all(producers);
+        let counts = [&fates.run, &fates.dropped, &fates.refused].map(|fate| fate.load(Relaxed));
+        assert_eq!(counts.iter().sum::<usize>(), 4, "run, dropped, refused: {counts:?}");
         ledger.check();
     });
 }
@@ -147,10 +206,10 @@ fn a_wait_for_a_loop_that_dies_ends() {
     });
 }
 
-/// The loop's core is freed by whoever leaves last: a producer that is refused, a thread that drops its handle, or
-/// the home. The witness fails the model if one of them looks at it afterwards.
+/// The loop's core is freed by whoever leaves last: a producer that is refused, a thread that copies its handle and
+/// drops it, or the home. The witness fails the model if one of them looks at it afterwards.
 #[test]
-fn close_against_push_against_the_last_handle_frees_the_core_once() {
+fn l_inbox_close_vs_push_vs_last_drop() {
     model(2, || {
         let ledger = Ledger::default();
         let driver = Driver::new();
@@ -160,7 +219,11 @@ fn close_against_push_against_the_last_handle_frees_the_core_once() {
         });
         let dropper = thread::spawn({
             let remote = driver.remote();
-            move || drop(remote)
+            move || {
+                let another = remote.clone();
+                drop(remote);
+                drop(another);
+            }
         });
         drop(driver);
         pusher.join().unwrap();
@@ -181,8 +244,8 @@ fn nothing_of_a_body_is_left_when_close_returns() {
             let _held = held;
             std::future::pending::<()>().await
         });
-        driver.turn();
-        driver.turn();
+        driver.nap_and_turn();
+        driver.nap_and_turn();
         let canceller = thread::spawn(move || assert!(future.cancel() || future.done()));
         driver.close();
         assert_eq!(dropped.get(), 1);
@@ -190,29 +253,90 @@ fn nothing_of_a_body_is_left_when_close_returns() {
     });
 }
 
-/// Each loop is a producer of the other while both shut their doors: nobody's lock or half-pushed node may hold the
-/// other up.
+/// A push to a loop that is awake is the last that its pusher does with node and loop. The loop may run the node at once,
+/// free it, close and be gone, and the witnesses in both would tell who looks at them then.
+#[test]
+fn l_push_is_last_access() {
+    // A submission whose future and handle are dropped at once: the node is home's alone.
+    model(3, || {
+        let ledger = Ledger::default();
+        let driver = Driver::new();
+        let submitter = thread::spawn({
+            let (remote, value) = (driver.remote(), ledger.value());
+            move || {
+                drop(remote.submit::<(), _>((), async move { value.get() }));
+                drop(remote);
+            }
+        });
+        driver.turn();
+        driver.turn();
+        drop(driver);
+        submitter.join().unwrap();
+        ledger.check();
+    });
+    // The last waker, which has no handle of the loop.
+    model(3, || {
+        let ledger = Ledger::default();
+        let driver = Driver::new();
+        let (task, waker) = waiting(&driver, ledger.value(), || true);
+        let waker = thread::spawn(move || waker.wake());
+        driver.turn();
+        drop((task, driver));
+        waker.join().unwrap();
+        ledger.check();
+    });
+}
+
+/// A submission that the loop has taken in hand, and not adopted yet, when it closes: it is refused, once, though it is
+/// cancelled meanwhile, and keeps the core until then.
+#[test]
+fn a_submission_in_hand_against_a_close_and_a_cancel_is_refused() {
+    model(3, || {
+        let ledger = Ledger::default();
+        let driver = Driver::new();
+        let value = ledger.value();
+        let future = driver.remote().submit::<(), _>((), async move { value.get() });
+        let Some(Ready::Adopt(task)) = driver.home.pop() else { panic!("it was handed in at home") };
+        let canceller = thread::spawn(move || {
+            let is_cancelled = future.cancel();
+            match future.result() {
+                Err(FutureError::Cancelled) => assert!(is_cancelled),
+                Err(FutureError::LoopClosed(_)) => assert!(!is_cancelled),
+                other => panic!("{other:?}"),
+            }
+        });
+        drop(driver);
+        assert!(!task.adopt());
+        drop(task);
+        assert_eq!(ledger.dropped(), 1);
+        canceller.join().unwrap();
+        ledger.check();
+    });
+}
+
+/// Each of two loops is a producer of the other while both shut their doors: nobody's lock or half-pushed node may hold
+/// the other up, and whoever waits is told.
 #[test]
 fn two_loops_that_submit_to_each_other_while_both_close_end() {
     model(2, || {
         let ledger = Ledger::default();
-        let driver = Driver::named("here");
-        let (remote, to_there) = (driver.remote(), ledger.clone());
-        let (send, receive) = loom::sync::mpsc::channel();
-        let there = thread::spawn(move || {
-            let other = Driver::named("there");
-            send.send(other.remote()).unwrap();
-            let future = try_submit(&remote, &to_there);
-            other.turn();
-            other.close();
-            future
+        let (to_first, for_first) = loom::sync::mpsc::channel::<Remote>();
+        let (to_second, for_second) = loom::sync::mpsc::channel::<Remote>();
+        let ends = [("first", to_second, for_first), ("second", to_first, for_second)];
+        let loops = ends.map(|(name, to_other, for_this)| {
+            let ledger = ledger.clone();
+            thread::spawn(move || {
+                let driver = Driver::named(name);
+                to_other.send(driver.remote()).unwrap();
+                let future = try_submit(&for_this.recv().unwrap(), &ledger);
+                driver.nap_and_turn();
+                driver.close();
+                if let Some(future) = future {
+                    check_end(future.result());
+                }
+            })
         });
-        let future = try_submit(&receive.recv().unwrap(), &ledger);
-        driver.turn();
-        driver.close();
-        for future in [future, there.join().unwrap()].into_iter().flatten() {
-            check_end(future.result());
-        }
+        join_all(loops);
         ledger.check();
     });
 }

@@ -98,6 +98,80 @@ fn of_two_loops_that_wait_for_all_of_the_other_one_is_told() {
     });
 }
 
+fn unless_refused<T>(outcome: Result<T, bridge::WouldDeadlock>) -> Came {
+    if outcome.is_ok() { Came::Done } else { Came::Refused }
+}
+
+/// A way to block on a loop.
+type Way = (&'static str, fn(&Remote) -> Came);
+
+const WAYS: [Way; 7] = [
+    ("result", block),
+    ("exception", |remote| outcome(remote.submit::<(), _>((), async {}).exception().map(drop))),
+    ("cancel_and_wait", |remote| outcome(remote.submit::<(), _>((), async {}).cancel_and_wait().map(drop))),
+    ("block_on", |remote| outcome(remote.block_on::<(), _>((), async {}))),
+    ("scope", |remote| {
+        let scoped = remote.scope::<(), _, _>(|scope| {
+            scope.submit((), async {});
+        });
+        unless_refused(scoped)
+    }),
+    ("wait", |remote| {
+        let future = remote.submit::<(), _>((), async {});
+        unless_refused(bridge::wait(&[&future], ReturnWhen::FirstException, None))
+    }),
+    ("as_completed", |remote| {
+        let future = remote.submit::<(), _>((), async {});
+        let futures: [&dyn bridge::AnyFuture; 1] = [&future];
+        let mut completed = bridge::as_completed(&futures, None).expect("another thread's");
+        outcome(completed.next().expect("one is left").map(drop))
+    }),
+];
+
+/// As before, for each way to block against each other one.
+#[test]
+fn of_two_loops_that_block_on_each_other_in_any_way_one_is_told() {
+    for (index, (name, here)) in WAYS.into_iter().enumerate() {
+        for (other_name, there) in WAYS.into_iter().skip(index) {
+            println!("{name}, against {other_name}");
+            model(1, move || {
+                let act = |block: fn(&Remote) -> Came| {
+                    move |driver: Driver, remote: Remote| {
+                        let came = block(&remote);
+                        drop(driver);
+                        came
+                    }
+                };
+                let (here, there) = two_loops(act(here), act(there));
+                assert_ne!(here, there);
+            });
+        }
+    }
+}
+
+/// Three threads that block on each other in a ring: only the last of them can know, and none alone has two of its
+/// links.
+#[test]
+fn of_three_loops_in_a_ring_one_is_told() {
+    model(1, || {
+        let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| mpsc::channel::<Remote>()).unzip();
+        senders.rotate_left(1);
+        let mut ends: Vec<_> = receivers.into_iter().zip(senders).collect();
+        let act = |(next, previous): (mpsc::Receiver<Remote>, mpsc::Sender<Remote>)| {
+            let driver = Driver::named("one of three");
+            previous.send(driver.remote()).unwrap();
+            let came = block(&next.recv().unwrap());
+            drop(driver);
+            came
+        };
+        let mine = ends.pop().unwrap();
+        let others: Vec<_> = ends.into_iter().map(|end| thread::spawn(move || act(end))).collect();
+        let mut came = vec![act(mine)];
+        came.extend(others.into_iter().map(|other| other.join().unwrap()));
+        assert_eq!(came.iter().filter(|came| **came == Came::Refused).count(), 1, "{came:?}");
+    });
+}
+
 /// A thread that waits for one of two goes on as soon as one of them does, so the first that waits for it in turn is
 /// in no circle; the second one is. Whoever comes last is told, and the table, which has a circle of innocents in it by
 /// then, is walked to an end.

@@ -108,7 +108,7 @@ fn a_replaced_waker_is_woken_or_the_poll_is_ready() {
 
 /// RUSTSEC-2026-0005: a future that was polled is dropped, with its waker in the list, while the loop completes it.
 #[test]
-fn a_poll_then_a_drop_against_completion_drops_the_waker_once() {
+fn l_xfuture_polled_then_dropped_vs_complete() {
     against_completion(3, Publish::AtOnce, |mut future, ledger| {
         let waker = counted_waker(ledger, || {});
         let polled = poll_once(&mut future, &waker);
@@ -122,7 +122,7 @@ fn a_poll_then_a_drop_against_completion_drops_the_waker_once() {
 /// oneshot #87: the future is dropped while the completer is inside of the waker that it took from the list; the
 /// memory has to last until the completer is out.
 #[test]
-fn a_drop_while_the_completer_wakes_frees_the_cell_once() {
+fn l_xfuture_drop_while_completer_wakes() {
     against_completion(3, Publish::AtOnce, |mut future, ledger| {
         let waker = counted_waker(ledger, thread::yield_now);
         let polled = poll_once(&mut future, &waker);
@@ -170,7 +170,7 @@ fn cancel(future: CrossThreadFuture<Value>) {
 /// A cancel comes before the start, between the steps, or too late: the body is dropped at home or never began, and
 /// the future has one outcome, the one that `cancel` told.
 #[test]
-fn a_cancel_against_start_and_completion_has_one_outcome() {
+fn l_xfuture_cancel_vs_complete_one_winner() {
     against_completion(3, Publish::AtOnce, |future, _| cancel(future));
 }
 
@@ -179,6 +179,46 @@ fn a_cancel_against_start_and_completion_has_one_outcome() {
 #[test]
 fn a_cancel_against_publish_has_one_outcome() {
     against_completion(3, Publish::NextTurn, |future, _| cancel(future));
+}
+
+/// RUSTSEC-2021-0124: the future is closed by the one who looks at it, by a cancel, or by its loop, while the other side is
+/// writing the value: who looks then finds the value or its absence, and never a half.
+#[test]
+fn l_xfuture_close_then_try_vs_complete() {
+    fn cancel_then_try(future: &CrossThreadFuture<Value>) {
+        let is_cancelled = future.cancel();
+        match future.try_result().expect("it is done, by the cancel or before") {
+            Ok(value) => assert!(!is_cancelled && value.get() == 2),
+            Err(error) => assert!(is_cancelled && error.is_cancelled(), "{error}"),
+        }
+    }
+    against_completion(3, Publish::AtOnce, |future, _| cancel_then_try(&future));
+    model(3, || {
+        let ledger = Ledger::default();
+        let (mut promise, future) = bridge::Promise::new();
+        let value = ledger.value_of(2);
+        let setter = thread::spawn(move || promise.set_result(value).is_ok());
+        cancel_then_try(&future);
+        assert_eq!(setter.join().unwrap(), !future.cancelled());
+        drop(future);
+        ledger.check();
+    });
+    model(3, || {
+        let ledger = Ledger::default();
+        let driver = Driver::new();
+        let future = submit(&driver.remote(), &ledger);
+        driver.turn();
+        let looker = thread::spawn(move || match future.try_result() {
+            Some(Ok(value)) => assert_eq!(value.get(), 2),
+            Some(Err(error)) => assert!(error.is_cancelled(), "{error}"),
+            None => {}
+        });
+        driver.nap_and_turn();
+        driver.close();
+        looker.join().unwrap();
+        drop(driver);
+        ledger.check();
+    });
 }
 
 /// The loop is busy and does not turn. Who waits for a future that is cancelled meanwhile must not wait for the loop.
@@ -321,7 +361,7 @@ fn close_resolves_a_future_that_is_waited_for_and_cancelled() {
             }
         });
         let canceller = thread::spawn(move || future.cancel());
-        driver.turn();
+        driver.nap_and_turn();
         driver.close();
         waiter.join().unwrap();
         canceller.join().unwrap();
@@ -374,6 +414,63 @@ fn a_wait_for_several_futures_is_told_of_each() {
         driver.run_until(|| ledger.dropped() >= 2);
         waiter.join().unwrap();
         drop(driver);
+        ledger.check();
+    });
+}
+
+/// A loop counts the futures of other loops that its tasks await, by references of its own. The other loop completes one,
+/// or closes, while the task is being polled for it; then the count is down and the cell is freed.
+#[test]
+fn a_wait_that_a_loop_has_noted_ends_with_its_future() {
+    model(2, || {
+        let ledger = Ledger::default();
+        let driver = Driver::new();
+        driver.home.note_outside_waits();
+        let (send, receive) = loom_sync::mpsc::channel();
+        let other = thread::spawn({
+            let ledger = ledger.clone();
+            move || {
+                let other = Driver::named("other");
+                send.send(submit(&other.remote(), &ledger)).unwrap();
+                other.turn();
+                other.turn();
+            }
+        });
+        let future = receive.recv().unwrap();
+        let task = driver.home.spawn(|| (), async move { future.await.map(|value| value.get()) });
+        driver.run_until(|| task.has_ended());
+        assert!(!driver.home.has_outside_waits());
+        assert!(matches!(task.take::<Result<u32, FutureError>>(), Some(Ok(Ok(2) | Err(_)))));
+        other.join().unwrap();
+        drop((task, driver));
+        ledger.check();
+    });
+}
+
+/// A future whose wait a loop has noted is dropped in another thread as the loop closes: it finds the loop by its number,
+/// or no more, and leaves the note to it.
+#[test]
+fn a_noted_wait_that_is_forgotten_elsewhere_against_close_frees_the_cell_once() {
+    model(3, || {
+        let ledger = Ledger::default();
+        let (driver, other) = (Driver::new(), Driver::named("other"));
+        driver.home.note_outside_waits();
+        let slot = std::rc::Rc::new(std::cell::RefCell::new(Some(submit(&other.remote(), &ledger))));
+        let kept = std::rc::Rc::clone(&slot);
+        let task = driver.home.spawn(
+            || (),
+            std::future::poll_fn(move |cx| match kept.borrow_mut().as_mut() {
+                Some(future) => std::pin::Pin::new(future).poll(cx).map(drop),
+                None => Poll::Ready(()),
+            }),
+        );
+        driver.turn();
+        assert!(driver.home.has_outside_waits());
+        let future = slot.take();
+        let dropper = thread::spawn(move || drop(future));
+        drop((task, driver));
+        drop(other);
+        dropper.join().unwrap();
         ledger.check();
     });
 }

@@ -45,6 +45,26 @@ fn of_two_results_one_gets_the_value() {
     });
 }
 
+/// A look takes no lock: what it sees at its second try, if not at its first, is whole.
+#[test]
+fn two_looks_against_set_see_nothing_or_the_whole_value() {
+    model(3, || {
+        let (ledger, mut promise, future) = promise();
+        // The setter is the model's own thread, which runs first: see PROTOCOL.md on looks that loom does not see.
+        let looker = thread::spawn(move || {
+            let looks = [future.try_result(), future.try_result()];
+            let mut values = looks.into_iter().flatten().map(|outcome| outcome.map(|value| value.get()));
+            let (first, second) = (values.next(), values.next());
+            assert!([None, Some(Ok(1))].contains(&first), "{first:?}");
+            assert!([None, Some(Err(FutureError::Taken))].contains(&second), "{second:?}");
+        });
+        promise.set_result(ledger.value()).unwrap();
+        looker.join().unwrap();
+        drop(promise);
+        ledger.check();
+    });
+}
+
 /// Setter and canceller come at once, and somebody waits: one of the two wins, both know who, and so does the waiter.
 #[test]
 fn set_against_cancel_against_wait_has_one_outcome() {
@@ -62,6 +82,61 @@ fn set_against_cancel_against_wait_has_one_outcome() {
         let expected =
             if is_cancelled { (Err(InvalidState), Err(FutureError::Cancelled)) } else { (Ok(()), Ok(1)) };
         assert_eq!((set, outcome), expected);
+        drop(future);
+        ledger.check();
+    });
+}
+
+/// As before, and somebody hangs a callback on it meanwhile: it is called once, and sees what the others see.
+#[test]
+fn set_against_cancel_against_a_callback_against_wait_has_one_outcome() {
+    model(1, || {
+        let (ledger, mut promise, future) = promise();
+        let future = loom::sync::Arc::new(future);
+        let value = ledger.value();
+        let setter = thread::spawn(move || promise.set_result(value).is_ok());
+        let canceller = thread::spawn({
+            let future = loom::sync::Arc::clone(&future);
+            move || future.cancel()
+        });
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let adder = thread::spawn({
+            let (future, seen) = (loom::sync::Arc::clone(&future), Arc::clone(&seen));
+            move || future.add_done_callback(move |future| seen.lock().unwrap().push(future.exception()))
+        });
+        let waited = future.exception();
+        let is_cancelled = canceller.join().unwrap();
+        adder.join().unwrap();
+        assert_eq!(setter.join().unwrap(), !is_cancelled);
+        let expected = if is_cancelled { Err(FutureError::Cancelled) } else { Ok(None) };
+        assert_eq!(waited, expected);
+        assert_eq!(*seen.lock().unwrap(), [expected]);
+        drop(future);
+        ledger.check();
+    });
+}
+
+/// Two wait, one cancels and one sets: both who wait are told the same.
+#[test]
+fn two_waits_against_set_against_cancel_see_one_outcome() {
+    model(0, || {
+        let (ledger, mut promise, future) = promise();
+        let future = loom::sync::Arc::new(future);
+        let value = ledger.value();
+        let setter = thread::spawn(move || promise.set_result(value).is_ok());
+        let waiter = thread::spawn({
+            let future = loom::sync::Arc::clone(&future);
+            move || future.exception()
+        });
+        let canceller = thread::spawn({
+            let future = loom::sync::Arc::clone(&future);
+            move || future.cancel()
+        });
+        let waited = [future.exception(), waiter.join().unwrap()];
+        let is_cancelled = canceller.join().unwrap();
+        assert_eq!(setter.join().unwrap(), !is_cancelled);
+        let expected = if is_cancelled { Err(FutureError::Cancelled) } else { Ok(None) };
+        assert_eq!(waited, [expected.clone(), expected]);
         drop(future);
         ledger.check();
     });

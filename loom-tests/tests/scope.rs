@@ -40,7 +40,7 @@ fn against_a_closing_loop(
             let (remote, ledger) = (driver.remote(), ledger.clone());
             move || lend(&remote, &ledger)
         });
-        driver.turn();
+        driver.nap_and_turn();
         driver.close();
         lender.join().unwrap();
         drop(driver);
@@ -127,6 +127,37 @@ fn a_scope_that_panics_ends_after_its_body() {
             })
         }));
         assert!(scoped.is_err());
+        cell.add();
+    });
+}
+
+/// As before, against a loop that closes while the lender unwinds.
+#[test]
+fn a_scope_that_panics_against_close_ends_after_its_body() {
+    against_a_closing_loop(2, |remote, ledger| {
+        let cell = Shared::new();
+        let scoped = catch_unwind(AssertUnwindSafe(|| {
+            remote.scope::<(), (), _>(|scope| {
+                scope.submit((), borrow(&cell, ledger.value()));
+                panic_any(support::MEANT);
+            })
+        }));
+        assert!(scoped.is_err());
+        cell.add();
+    });
+}
+
+/// The lender itself cancels its body, which is gone when the scope ends, whoever was first.
+#[test]
+fn a_scope_whose_body_is_cancelled_by_its_lender_ends_after_it() {
+    against_a_turning_loop(2, 1, Publish::NextTurn, |remote, ledger| {
+        let cell = Shared::new();
+        let scoped = remote.scope::<(), _, _>(|scope| {
+            let lent = scope.submit((), borrow(&cell, ledger.value()));
+            let is_cancelled = lent.cancel();
+            assert_eq!(lent.try_result().map(|end| end.is_ok()), Some(!is_cancelled));
+        });
+        assert_eq!(scoped, Ok(()));
         cell.add();
     });
 }

@@ -2,14 +2,15 @@
 mod support;
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::task::Waker;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 
-use bridge::Stepped;
+use bridge::{FutureError, Stepped};
 use loom::thread::{self, JoinHandle};
-use support::{Driver, Ledger, Shared, model, waiting};
+use support::{AtHome, Driver, Ledger, Publish, Shared, join_all, model, waiting};
 
 /// A thread that counts an event and wakes.
 fn waking(events: &Arc<AtomicUsize>, waker: &Waker) -> JoinHandle<()> {
@@ -48,14 +49,14 @@ fn a_wake_across_a_poll_leads_to_another_poll() {
 /// compio #948: the second wake comes after the first one's node was run and polled, while the first waker is still
 /// inside of its push. Skipped on a stale bit, it is lost.
 #[test]
-fn two_remote_wakes_across_a_poll() {
+fn l_two_remote_wakes_across_poll() {
     model(2, || wait_for_wakes(2));
 }
 
 /// tokio #7622: a wake that finds the node on its way already pushes nothing, but what its thread wrote before has to
 /// be seen by the step that takes the node up.
 #[test]
-fn a_wake_already_scheduled_publishes_what_its_thread_wrote() {
+fn l_wake_already_scheduled_publishes() {
     model(2, || {
         let ledger = Ledger::default();
         let driver = Driver::new();
@@ -80,7 +81,7 @@ fn a_wake_already_scheduled_publishes_what_its_thread_wrote() {
         let _ = driver.home.fall_asleep();
         driver.turn();
         assert_eq!(cells[0].get() + cells[1].get(), 2);
-        assert_eq!(task.end_with(bridge::FutureError::Cancelled), Stepped::Ended { publish: false });
+        assert_eq!(task.end_with(FutureError::Cancelled), Stepped::Ended { publish: false });
         drop((task, driver));
         for thread in threads {
             thread.join().unwrap();
@@ -100,12 +101,12 @@ fn a_wake_against_the_tasks_end_arrives_late() {
         let (task, waker) = waiting(&driver, ledger.value(), || true);
         let thread = waking(&events, &waker);
         task.wake();
-        driver.turn();
+        driver.nap_and_turn();
         assert!(task.has_ended());
         drop((task, waker));
-        driver.turn();
+        driver.nap_and_turn();
         thread.join().unwrap();
-        driver.turn();
+        driver.nap_and_turn();
         drop(driver);
         ledger.check();
     });
@@ -122,7 +123,7 @@ fn a_late_wake_against_close_keeps_the_core() {
         let (task, waker) = waiting(&driver, ledger.value(), || true);
         let thread = waking(&events, &waker);
         task.wake();
-        driver.turn();
+        driver.nap_and_turn();
         assert!(task.has_ended());
         drop((task, waker, driver));
         thread.join().unwrap();
@@ -137,15 +138,15 @@ fn a_wake_against_a_cancel_ends_the_task_once() {
     model(2, || {
         let ledger = Ledger::default();
         let driver = Driver::new();
-        let slot = Arc::new(std::sync::Mutex::new(None));
+        let slot = Arc::new(Mutex::new(None));
         let (out, value) = (Arc::clone(&slot), ledger.value());
         let future = driver.remote().submit::<(), _>(
             (),
-            std::future::poll_fn(move |cx| {
+            poll_fn(move |cx| {
                 value.get();
                 let waker = cx.waker().clone();
                 *out.lock().unwrap() = Some(waker);
-                std::task::Poll::<()>::Pending
+                Poll::<()>::Pending
             }),
         );
         driver.turn();
@@ -154,7 +155,7 @@ fn a_wake_against_a_cancel_ends_the_task_once() {
         let waker = thread::spawn(move || waker.wake());
         let canceller = thread::spawn(move || {
             assert!(future.cancel());
-            assert_eq!(future.result(), Err(bridge::FutureError::Cancelled));
+            assert_eq!(future.result(), Err(FutureError::Cancelled));
         });
         driver.run_until_ended(&ledger, 1);
         // The body was given a new waker if it was polled again.
@@ -178,7 +179,7 @@ fn wakes_against_close(wakes: usize, by_value: bool) {
         })
         .collect();
     drop((task, waker));
-    driver.turn();
+    driver.nap_and_turn();
     drop(driver);
     assert_eq!(ledger.dropped(), 1, "the body is dropped at home, before the loop is gone");
     for waker in wakers {
@@ -190,7 +191,7 @@ fn wakes_against_close(wakes: usize, by_value: bool) {
 /// A waker that has set its bit and not pushed yet meets a door that shuts. The body must be dropped at home, not by
 /// the waker (RUSTSEC-2021-0072), and the cell be freed by whoever is last.
 #[test]
-fn a_wake_against_close_leaves_the_body_at_home() {
+fn l_push_to_closed_inbox_keeps_body_home() {
     model(3, || wakes_against_close(1, false));
 }
 
@@ -203,7 +204,7 @@ fn two_wakes_against_close_leave_the_body_at_home() {
 /// async-executor #163: a wake by value has the last reference to the cell, and its push is the last that the loop's
 /// core is kept for. Neither may be touched afterwards.
 #[test]
-fn a_wake_by_value_against_the_loops_drop_after_its_push() {
+fn l_wake_vs_loop_drop_after_publish() {
     model(3, || wakes_against_close(1, true));
 }
 
@@ -232,6 +233,7 @@ fn a_wake_that_has_arrived_is_taken_back_by_close() {
         let driver = Driver::new();
         let (task, waker) = waiting(&driver, ledger.value(), || false);
         let thread = thread::spawn(move || waker.wake());
+        let _ = driver.home.fall_asleep();
         driver.home.collect();
         drop((task, driver));
         thread.join().unwrap();
@@ -266,6 +268,87 @@ fn clones_and_drops_of_wakers_free_the_cell_once() {
     });
 }
 
+/// A task's body is lent by the loop's own thread, which goes on without it while a waker of it is on its way: the body is
+/// dropped before, and the node arrives late at what is left.
+#[test]
+fn a_wake_against_the_end_of_a_lent_body_arrives_late() {
+    for is_closed_at_once in [true, false] {
+        model(3, move || {
+            let ledger = Ledger::default();
+            let driver = Driver::new();
+            let (out, value) = (Cell::new(None), AtHome::new(ledger.value()));
+            let body = poll_fn(|cx| {
+                value.touch();
+                out.set(Some(cx.waker().clone()));
+                Poll::<()>::Pending
+            });
+            let (thread, outcome) = driver.home.lend(
+                || (),
+                body,
+                |_| {
+                    driver.nap_and_turn();
+                    let waker = out.take().expect("polled once");
+                    let thread = thread::spawn(move || waker.wake());
+                    driver.nap_and_turn();
+                    thread
+                },
+            );
+            assert!(outcome.is_none());
+            // What it was woken with again, if it was.
+            drop(out.take());
+            drop(value);
+            if !is_closed_at_once {
+                driver.nap_and_turn();
+            }
+            drop(driver);
+            thread.join().unwrap();
+            ledger.check();
+        });
+    }
+}
+
+/// A task is woken for its last poll while it is cancelled from a third thread: it ends by itself or is ended, its future
+/// says which, and its body is dropped at home.
+#[test]
+fn a_cancel_against_a_wake_that_ends_the_task_has_one_outcome() {
+    model(1, || {
+        let ledger = Ledger::default();
+        let driver = Driver::publishing(Publish::NextTurn);
+        let (slot, is_ready) = (Arc::new(Mutex::new(None)), Arc::new(AtomicBool::new(false)));
+        let (out, ready, value) = (Arc::clone(&slot), Arc::clone(&is_ready), ledger.value());
+        let future = driver.remote().submit_with::<(), _, _>((), move || {
+            let held = AtHome::new(value);
+            poll_fn(move |cx| {
+                held.touch();
+                if ready.load(Relaxed) {
+                    return Poll::Ready(7);
+                }
+                let waker = cx.waker().clone();
+                *out.lock().unwrap() = Some(waker);
+                Poll::Pending
+            })
+        });
+        driver.turn();
+        driver.turn();
+        let last: Waker = slot.lock().unwrap().take().expect("polled once");
+        let ender = thread::spawn(move || {
+            is_ready.store(true, Relaxed);
+            last.wake();
+        });
+        let canceller = thread::spawn(move || {
+            let is_cancelled = future.cancel();
+            let expected = if is_cancelled { Err(FutureError::Cancelled) } else { Ok(7) };
+            assert_eq!(future.result(), expected);
+        });
+        driver.run_until_ended(&ledger, 1);
+        // What it was woken with again, if it was.
+        drop(slot.lock().unwrap().take());
+        join_all([ender, canceller]);
+        drop(driver);
+        ledger.check();
+    });
+}
+
 /// A task that closes its own loop is on its thread's stack: its body is dropped when the poll returns, and a waker
 /// that it cloned after the close reaches nobody.
 #[test]
@@ -278,12 +361,12 @@ fn a_task_that_closes_its_own_loop_ends_with_its_poll() {
         let started = Rc::clone(&thread);
         let task = driver.home.spawn(
             || (),
-            std::future::poll_fn(move |cx| {
+            poll_fn(move |cx| {
                 own.close();
                 value.get();
                 let waker = cx.waker().clone();
                 started.set(Some(thread::spawn(move || waker.wake())));
-                std::task::Poll::<()>::Pending
+                Poll::<()>::Pending
             }),
         );
         driver.turn();

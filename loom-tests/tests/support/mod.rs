@@ -15,28 +15,35 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use bridge::{Bell, Closing, FutureError, Home, Ready, Remote, Spin, Stepped, TaskRef};
 use loom::cell::UnsafeCell;
+use loom::sync::atomic::AtomicBool;
+use loom::sync::atomic::Ordering::{AcqRel, Acquire};
 use loom::sync::{Condvar, Mutex};
+use loom::thread::JoinHandle;
 
 thread_local! {
-    /// Panics that no model meant, in the models of this thread. The bridge contains panics of foreign code, so one of
-    /// loom's own may end up as the outcome of a task.
-    static UNMEANT: Cell<usize> = const { Cell::new(0) };
-    /// Is a model of this thread to fail?
+    /// The first panic that the model of this thread did not mean. The bridge contains panics of foreign code, so one
+    /// of loom's own may end up as the outcome of a task.
+    static UNMEANT: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Is the model of this thread to fail?
     static IS_TO_FAIL: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What a model throws on purpose.
 pub const MEANT: &str = "meant by the model";
 
-fn count_unmeant_panics() {
+fn note_unmeant_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if info.payload().downcast_ref::<&str>() == Some(&MEANT) {
+            let text = info.payload().downcast_ref::<&str>().copied();
+            let text = text.or_else(|| info.payload().downcast_ref::<String>().map(String::as_str));
+            if text == Some(MEANT) {
                 return;
             }
-            UNMEANT.set(UNMEANT.get() + 1);
+            UNMEANT.with_borrow_mut(|first| {
+                first.get_or_insert_with(|| text.unwrap_or("no text").to_owned());
+            });
             if !IS_TO_FAIL.get() {
                 before(info);
             }
@@ -47,8 +54,8 @@ fn count_unmeant_panics() {
 /// Runs `body` in every order that at most `preemptions` forced switches of threads give. `LOOM_MAX_PREEMPTIONS`
 /// overrides it.
 pub fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
-    count_unmeant_panics();
-    UNMEANT.set(0);
+    note_unmeant_panics();
+    UNMEANT.take();
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
     let mut builder = loom::model::Builder::new();
@@ -60,39 +67,96 @@ pub fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     });
     let name = std::thread::current().name().unwrap_or("a model").to_owned();
     println!("{name}: {} executions", runs.load(Relaxed));
-    assert_eq!(UNMEANT.get(), 0, "a panic was contained that no model meant");
+    assert_eq!(UNMEANT.take(), None, "a panic was contained that no model meant");
 }
 
-/// Does the model fail, as it should?
-pub fn is_caught(preemptions: usize, body: impl Fn() + Send + Sync + 'static) -> bool {
+/// Runs a model that has to fail, for one of the reasons `why`: a part of the text that it panics with.
+pub fn fails(preemptions: usize, why: &[&str], body: impl Fn() + Send + Sync + 'static) {
     IS_TO_FAIL.set(true);
-    let is_caught = catch_unwind(AssertUnwindSafe(|| model(preemptions, body))).is_err();
+    let ran = catch_unwind(AssertUnwindSafe(|| model(preemptions, body)));
     IS_TO_FAIL.set(false);
-    is_caught
+    let text = UNMEANT.take().unwrap_or_default();
+    assert!(ran.is_err(), "the wrong variant passes");
+    assert!(why.iter().any(|why| text.contains(why)), "it fails for another reason: {text}");
+}
+
+/// Joins threads that may be joined in any order.
+pub fn join_all(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 /// A lock and a condition.
 #[derive(Clone)]
-pub struct TestBell(Arc<(Mutex<bool>, Condvar)>);
+pub struct TestBell(Arc<Sound>);
+
+struct Sound {
+    is_rung: Mutex<bool>,
+    heard: Condvar,
+    rings: AtomicUsize,
+}
 
 impl TestBell {
     pub fn new() -> Self {
-        Self(Arc::new((Mutex::new(false), Condvar::new())))
+        let (is_rung, heard) = (Mutex::new(false), Condvar::new());
+        Self(Arc::new(Sound { is_rung, heard, rings: AtomicUsize::new(0) }))
     }
 
     pub fn wait(&self) {
-        let mut rung = self.0.0.lock().unwrap();
-        while !*rung {
-            rung = self.0.1.wait(rung).unwrap();
+        let mut is_rung = self.0.is_rung.lock().unwrap();
+        while !*is_rung {
+            is_rung = self.0.heard.wait(is_rung).unwrap();
         }
-        *rung = false;
+        *is_rung = false;
+    }
+
+    /// Ends a wait for no reason of the bridge's.
+    pub fn strike(&self) {
+        *self.0.is_rung.lock().unwrap() = true;
+        self.0.heard.notify_one();
+    }
+
+    /// How often the bridge has rung.
+    pub fn rings(&self) -> usize {
+        self.0.rings.load(Relaxed)
     }
 }
 
 impl Bell for TestBell {
     fn ring(&self) {
-        *self.0.0.lock().unwrap() = true;
-        self.0.1.notify_one();
+        self.0.rings.fetch_add(1, Relaxed);
+        self.strike();
+    }
+}
+
+/// A bell as a poller's: by a flag, rings that come together are one.
+#[derive(Clone)]
+pub struct Coalescing {
+    is_notified: Arc<AtomicBool>,
+    pub bell: TestBell,
+}
+
+impl Coalescing {
+    pub fn new() -> Self {
+        Self { is_notified: Arc::new(AtomicBool::new(false)), bell: TestBell::new() }
+    }
+
+    pub fn wait(&self) {
+        self.bell.wait();
+        self.is_notified.swap(false, AcqRel);
+    }
+}
+
+impl Bell for Coalescing {
+    fn ring(&self) {
+        // A compare-exchange that fails is a load, which may read an old value. loom's reads the newest one, and so do
+        // its SeqCst loads, so here stands what it may be.
+        if !self.is_notified.load(Acquire)
+            && self.is_notified.compare_exchange(false, true, AcqRel, Acquire).is_ok()
+        {
+            self.bell.ring();
+        }
     }
 }
 
@@ -126,8 +190,12 @@ impl Driver {
 
     fn make(name: &str, spin: Spin) -> Self {
         let bell = TestBell::new();
-        let home = Home::new(name, spin, Box::new(bell.clone()));
-        Self { home, bell, publish: Publish::AtOnce }
+        Self::with_bell(name, spin, bell.clone(), bell)
+    }
+
+    /// A loop that rings `rung`, which has to sound as `bell`.
+    pub fn with_bell(name: &str, spin: Spin, rung: impl Bell + 'static, bell: TestBell) -> Self {
+        Self { home: Home::new(name, spin, Box::new(rung)), bell, publish: Publish::AtOnce }
     }
 
     pub fn publishing(publish: Publish) -> Self {
@@ -145,6 +213,13 @@ impl Driver {
             let Some(entry) = self.home.pop() else { return };
             self.run(entry);
         }
+    }
+
+    /// As `turn`, after a sleep that was given up. A mere turn looks at the inbox and leaves it, and loom overlooks that such
+    /// a look may come after a push.
+    pub fn nap_and_turn(&self) {
+        let _ = self.home.fall_asleep();
+        self.turn();
     }
 
     pub fn run(&self, entry: Ready) {
