@@ -39,12 +39,14 @@ use crate::watchers::{self, Tell, Until};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Spin {
-    /// For a few microseconds, and only if that has paid lately.
+    /// For a few microseconds, up to a hundred for an answer, and only if that has paid lately. Where the other side runs
+    /// on the same core, the thread yields instead; and one that has asked there many times in a row moves itself to
+    /// another core, if it may run on one (what it may run on stays as it is).
     #[default]
     Adaptive,
-    /// It sleeps at once.
+    /// It sleeps at once: for threads that shall not use a core while they wait, nor choose one.
     Never,
-    /// Always this long.
+    /// Always this long, or until the loop's next deadline; I/O is polled meanwhile. For cores that have nothing else to do.
     For(Duration),
 }
 
