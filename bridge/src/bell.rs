@@ -4,6 +4,7 @@
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 
+use crate::foreign::contain;
 use crate::sync::{Alive, AtomicPtr, AtomicUsize, Ordering, free};
 
 /// Wakes the thread of one loop out of its wait.
@@ -115,8 +116,9 @@ impl Drop for TakenDown {
     fn drop(&mut self) {
         // SAFETY: by its maker nobody can reach it any more.
         unsafe { self.0.as_ref() }.alive.bury();
+        // Foreign code, and whoever drops it has more to do.
         // SAFETY: as above, and it is dropped once.
-        unsafe { self.0.drop_in_place() };
+        drop(contain(|| unsafe { self.0.drop_in_place() }));
         // SAFETY: `hang` allocated it as a Box.
         unsafe { free(self.0.as_ptr().cast(), Layout::new::<Hung>()) };
     }

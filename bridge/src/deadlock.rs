@@ -10,19 +10,17 @@ use std::ptr::NonNull;
 
 use crate::core::{CoreRef, LoopCore};
 use crate::errors::WouldDeadlock;
-use crate::sync::{Mutex, ThreadToken, lock, process_wide, this_thread};
+use crate::sync::{Mutex, ThreadToken, generation, lock, new_loop_id, process_wide, this_thread};
 use crate::task::CellPtr;
 use crate::wait::has_reached;
 use crate::watchers::Until;
 
 process_wide! {
-    static TABLE: Mutex<Table> = Mutex::new(Table::default());
+    static TABLE: Mutex<Table> = Mutex::new(Table::new());
 }
 
-#[derive(Default)]
 struct Table {
     loops: Vec<Owned>,
-    loops_made: u32,
     waits: Vec<Wait>,
     tickets: u64,
 }
@@ -71,11 +69,9 @@ unsafe impl Send for EndOf {}
 
 /// A loop was made in this thread. Its number is never used again.
 pub(crate) fn add_loop(core: &CoreRef) -> u32 {
-    let mut table = lock(&TABLE);
-    table.loops_made = table.loops_made.checked_add(1).expect("fewer than 2^32 loops are made");
-    let id = table.loops_made;
+    let id = new_loop_id();
     let address = Address(core.as_ptr());
-    table.loops.push(Owned { id, core: address, thread: core.thread, name: core.name.clone() });
+    lock(&TABLE).loops.push(Owned { id, core: address, thread: core.thread, name: core.name.clone() });
     id
 }
 
@@ -159,6 +155,11 @@ pub(crate) fn check_own_thread(cell: CellPtr) -> Result<(), WouldDeadlock> {
 }
 
 impl Table {
+    /// The tickets of one process are none of its child's, which may give inherited ones back.
+    fn new() -> Self {
+        Self { loops: Vec::new(), waits: Vec::new(), tickets: u64::from(generation()) << 32 }
+    }
+
     fn owns_loops(&self, thread: ThreadToken) -> bool {
         self.loops.iter().any(|owned| owned.thread == thread)
     }

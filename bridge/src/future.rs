@@ -387,11 +387,12 @@ impl<T> CrossThreadFuture<T> {
             return Err(FutureError::Forked(Forked));
         }
         deadlock::check_own_thread(self.cell).map_err(FutureError::WouldDeadlock)?;
-        if timeout != Some(Duration::ZERO) && look_for_end(self.cell, until, self.hint, timeout) {
+        let deadline = timeout.map(Deadline::after);
+        let looks = || timeout != Some(Duration::ZERO) && look_for_end(self.cell, until, self.hint, timeout);
+        if !self.hint.looks_long() && looks() {
             return Ok(());
         }
         // A wait that ends by itself is in nobody's way for ever; nor can one for a bare future be told from others.
-        let deadline = timeout.map(Deadline::after);
         let _blocked = match (deadline.flatten(), header.core) {
             (None, Some(_)) => {
                 let blocked = deadlock::enter(header.thread, Some((self.cell, until)));
@@ -399,6 +400,10 @@ impl<T> CrossThreadFuture<T> {
             }
             _ => None,
         };
+        // Only now, as others have to see meanwhile for whom this thread waits.
+        if self.hint.looks_long() && looks() {
+            return Ok(());
+        }
         block(self.cell, until, deadline.flatten()).map_err(|_| FutureError::TimedOut)
     }
 }

@@ -256,7 +256,8 @@ impl Home {
         self.core.on_home(|home| home.is_closed)
     }
 
-    /// Makes a task, and queues its first step. `record` is called once there is a place for what it gives.
+    /// Makes a task, and queues its first step. `record` is called once there is a place for what it gives;
+    /// it must not panic, or the body is forgotten.
     ///
     /// # Panics
     /// If the loop is closed.

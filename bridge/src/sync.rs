@@ -27,7 +27,7 @@ mod real {
 
     use std::alloc::{Layout, dealloc};
     use std::cell::Cell;
-    use std::sync::Once;
+    use std::sync::atomic::AtomicBool;
     use std::time::{Duration, Instant};
 
     /// A cell whose uses are closures, the shape that loom needs to see them.
@@ -100,6 +100,15 @@ mod real {
             std::process::abort();
         }
         token
+    }
+
+    static LOOPS_MADE: AtomicU32 = AtomicU32::new(0);
+
+    /// A number that no other loop of this process has, nor one that it inherited.
+    pub(crate) fn new_loop_id() -> u32 {
+        // ORDERING: Relaxed; only the number's being unique matters, and a read-modify-write gives that.
+        let id = LOOPS_MADE.fetch_add(1, Ordering::Relaxed);
+        id.checked_add(1).expect("fewer than 2^32 loops are made")
     }
 
     /// Wakes one blocked thread. A wake-up that comes first is kept for the next wait.
@@ -202,12 +211,13 @@ mod real {
                 // ORDERING: Relaxed; the child of a fork has one thread.
                 FORKS.fetch_add(1, Ordering::Relaxed);
             }
-            static ONCE: Once = Once::new();
-            ONCE.call_once(|| {
+            static COUNTED: AtomicBool = AtomicBool::new(false);
+            // ORDERING: Relaxed; of several threads one is first, and nothing is published.
+            if !COUNTED.swap(true, Ordering::Relaxed) {
                 // SAFETY: the handler is a function of this program that does one atomic addition, which is safe
                 // in the child of a fork.
                 unsafe { pthread_atfork(None, None, Some(in_child)) };
-            });
+            }
         }
     }
 
@@ -223,11 +233,58 @@ mod real {
     }
     pub(crate) use thread_cell;
 
-    /// Declares a value that the whole process shares, made when it is first used.
+    /// A value that the whole process shares, made when it is first used. The child of a fork makes one of its own, since
+    /// the parent's may be locked by a thread that the child has not got.
+    pub(crate) struct ProcessWide<T> {
+        made: AtomicPtr<Made<T>>,
+        make: fn() -> T,
+    }
+
+    struct Made<T> {
+        value: T,
+        generation: u32,
+    }
+
+    impl<T> ProcessWide<T> {
+        pub(crate) const fn new(make: fn() -> T) -> Self {
+            Self { made: AtomicPtr::new(std::ptr::null_mut()), make }
+        }
+
+        #[cold]
+        fn make(&self, before: *mut Made<T>) -> *mut Made<T> {
+            let new = Box::into_raw(Box::new(Made { value: (self.make)(), generation: generation() }));
+            // ORDERING: Release: the value is whole before it is seen; Acquire, on failure: another thread's is.
+            match self.made.compare_exchange(before, new, Ordering::Release, Ordering::Acquire) {
+                // The parent's, if there was one, is never looked at again.
+                Ok(_) => new,
+                Err(first) => {
+                    // SAFETY: it was made above, and nobody has seen it.
+                    drop(unsafe { Box::from_raw(new) });
+                    first
+                }
+            }
+        }
+    }
+
+    impl<T: Send + Sync> std::ops::Deref for ProcessWide<T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            // ORDERING: Acquire pairs with the Release of `make`.
+            let mut made = self.made.load(Ordering::Acquire);
+            // SAFETY: what was made is never dropped.
+            if unsafe { made.as_ref() }.is_none_or(|made| made.generation != generation()) {
+                made = self.make(made);
+            }
+            // SAFETY: as above, and it is there.
+            &unsafe { &*made }.value
+        }
+    }
+
     macro_rules! process_wide {
         ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
             $(#[$meta])*
-            static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $value);
+            static $name: crate::sync::ProcessWide<$type> = crate::sync::ProcessWide::new(|| $value);
         };
     }
     pub(crate) use process_wide;
@@ -327,6 +384,13 @@ mod modelled {
     pub(crate) fn leave_this_core() {}
     pub(crate) fn generation() -> u32 {
         0
+    }
+
+    /// Not loom's, as nothing but its being unique matters.
+    pub(crate) fn new_loop_id() -> u32 {
+        use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+        static LOOPS_MADE: AtomicU32 = AtomicU32::new(1);
+        LOOPS_MADE.fetch_add(1, Relaxed)
     }
     pub(crate) fn count_forks() {}
 

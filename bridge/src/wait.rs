@@ -302,6 +302,11 @@ impl Hint {
         self.generation != short(generation())
     }
 
+    /// For as long as its user has said, which may be long.
+    pub(crate) fn looks_long(self) -> bool {
+        !matches!(self.looks_for, NEVER | ADAPTIVE)
+    }
+
     fn spin(self) -> Spin {
         match self.looks_for {
             NEVER => Spin::Never,

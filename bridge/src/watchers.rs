@@ -44,6 +44,10 @@ impl Tell {
     /// A callback may complete another future, whose callback may complete another, and so on: beyond a few of them they
     /// wait until the outermost is over, or a long chain would use up the stack.
     fn now_or_soon(self) {
+        if !matches!(self, Self::Callback(_)) {
+            // A callback further up may wait for just this thread or task.
+            return self.now();
+        }
         let (depth, put_off) = TELLING.with(StdCell::get);
         if depth == DEEPEST {
             // SAFETY: the outermost call of this thread owns the list, is on the stack, and borrows it only for a moment.

@@ -127,3 +127,65 @@ fn t_chain_1e6_completed_by_callbacks() {
 fn t_chain_1e6_cancelled_by_callbacks() {
     callbacks_that_complete(drop, Err(FutureError::Cancelled));
 }
+
+/// A callback that is as deep inside of others as callbacks go sets a future for which a thread is blocked, and waits for
+/// that thread.
+#[test]
+fn a_blocked_thread_is_told_at_once_however_deep() {
+    let (mut awaited, future) = Promise::<()>::new();
+    let (send, receive) = std::sync::mpsc::channel();
+    let waiter = thread::spawn(move || send.send(future.result()).unwrap());
+    let (mut first, mut last) = Promise::<()>::new();
+    for _ in 0..40 {
+        let (mut next, future) = Promise::new();
+        last.add_done_callback(move |_| next.set_result(()).unwrap());
+        last = future;
+    }
+    last.add_done_callback(move |_| {
+        awaited.set_result(()).unwrap();
+        receive.recv().unwrap().unwrap();
+    });
+    first.set_result(()).unwrap();
+    assert!(last.done());
+    waiter.join().unwrap();
+}
+
+/// What is put off, since it would be too deep, comes in the order in which it would have come.
+#[test]
+fn callbacks_that_are_put_off_keep_their_order() {
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (mut first, mut last) = Promise::<()>::new();
+    for _ in 0..20 {
+        let (mut next, future) = Promise::new();
+        last.add_done_callback(move |_| next.set_result(()).unwrap());
+        last = future;
+    }
+    let noted = Arc::clone(&order);
+    last.add_done_callback(move |_| {
+        for number in 0..3 {
+            let (mut promise, future) = Promise::new();
+            let noted = Arc::clone(&noted);
+            future.add_done_callback(move |_| noted.lock().unwrap().push(number));
+            promise.set_result(()).unwrap();
+        }
+    });
+    first.set_result(()).unwrap();
+    assert_eq!(*order.lock().unwrap(), [0, 1, 2]);
+}
+
+/// Tasks whose values are the next task.
+#[test]
+fn a_chain_of_tasks_values_is_dropped_on_a_small_stack() {
+    struct Value(#[expect(dead_code, reason = "it is there to be dropped")] Option<perloop_bridge::TaskRef>);
+    on_a_small_stack(|| {
+        let driver = Driver::new(Spin::Never);
+        let mut last = None;
+        for _ in 0..TASKS {
+            let before = last.take();
+            let task = driver.home.spawn(|| (), async move { Value(before) });
+            driver.turn();
+            assert!(task.has_ended());
+            last = Some(task);
+        }
+    });
+}

@@ -282,3 +282,21 @@ fn a_scope_that_panics_takes_its_bodies_along() {
     assert!(scoped.is_err());
     assert!(number <= 1);
 }
+
+/// A bell whose destructor panics does not stop a close half-way.
+#[test]
+fn a_bell_whose_destructor_panics_does_not_stop_a_close() {
+    struct Bell(#[expect(dead_code, reason = "it panics when it is dropped")] PanicsOnDrop);
+    impl perloop_bridge::Bell for Bell {
+        fn ring(&self) {}
+    }
+    hush();
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let bell = Box::new(Bell(PanicsOnDrop(Arc::clone(&dropped))));
+    let home = perloop_bridge::Home::new("loop", Spin::Never, bell);
+    let remote = home.remote();
+    let refused = std::thread::spawn(move || remote.submit::<(), _>((), async {})).join().unwrap();
+    home.close(perloop_bridge::Closing::Closed);
+    assert!(matches!(refused.result(), Err(FutureError::LoopClosed(_))));
+    assert_eq!(dropped.load(SeqCst), 1);
+}

@@ -182,3 +182,16 @@ fn tasks_that_make_tasks_let_the_turn_end() {
     assert_eq!(made.get(), 11);
     event_loop.close().unwrap();
 }
+
+/// A loop that looks for submissions all the time hears of I/O all the same.
+#[test]
+fn io_is_heard_while_a_loop_looks_for_long() {
+    let builder = EventLoop::builder().spin(perloop::Spin::For(Duration::from_secs(24 * 3600)));
+    let event_loop = builder.build().unwrap();
+    let (reader, mut writer) = UnixStream::pair().unwrap();
+    let stop = event_loop.clone();
+    event_loop.add_reader(&reader, move || stop.stop()).unwrap();
+    let writes = thread::spawn(move || writer.write_all(b"x").unwrap());
+    event_loop.run_forever().unwrap();
+    writes.join().unwrap();
+}

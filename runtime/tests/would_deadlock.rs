@@ -190,3 +190,23 @@ fn a_scope_that_makes_a_loop_counts_as_a_wait_of_its_thread() {
     let refused = refused.unwrap().unwrap();
     assert!(matches!(refused, Err(FutureError::WouldDeadlock(_))), "{refused:?}");
 }
+
+/// However long a thread looks before it sleeps.
+#[test]
+fn a_circle_is_told_to_threads_that_look_for_long() {
+    let spin = perloop::Spin::For(Duration::from_secs(24 * 3600));
+    let [first, second] = ["first", "second"]
+        .map(|name| LoopThread::spawn_with(name, EventLoop::builder().spin(spin)).unwrap());
+    let gate = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let block = |on: &LoopThread, other: &LoopThread| {
+        let (other, gate) = (other.handle(), std::sync::Arc::clone(&gate));
+        let body = async move {
+            gate.wait();
+            run_coroutine_threadsafe(async {}, &other).result().is_err()
+        };
+        run_coroutine_threadsafe(body, on)
+    };
+    let blocked = [block(&first, &second), block(&second, &first)];
+    let told = blocked.map(|future| future.result().unwrap());
+    assert!(told.contains(&true));
+}

@@ -775,7 +775,8 @@ impl TaskRef {
             self.cell.release();
         }
         if local.has(CALL) || (local.has(PUBLISHED) && !local.has(SUBMITTED)) {
-            if !local.has(TAKEN) {
+            // If nobody else has the cell, what the slot holds goes with it: it may hold the next task, and so on.
+            if !local.has(TAKEN) && !self.is_detached() {
                 self.cell.drop_stage();
             }
         } else if !local.has(ENDED) {

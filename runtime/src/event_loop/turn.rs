@@ -34,6 +34,10 @@ impl EventLoop {
         for _ in 0..home.ready_len() {
             let Some(entry) = home.pop() else { break };
             self.run_entry(entry);
+            if self.is_inherited() {
+                // A task has forked, and what is left is the parent's.
+                break;
+            }
         }
         Ok(())
     }
@@ -121,13 +125,14 @@ impl EventLoop {
 
     /// Waits in real time.
     fn wait_outside(&self, limit: Option<Duration>) -> io::Result<()> {
+        let began = Instant::now();
         if limit == Some(Duration::ZERO) {
             self.poll_io(limit)?;
         } else if !self.look(limit)? {
             // A subscriber is foreign code, which may hand work in: told before the loop is asleep.
             tracing::trace!(target: "perloop", event_loop = self.name(), ?limit, "sleep");
             if self.0.home.ready_len() == 0 && self.0.home.fall_asleep() {
-                self.poll_io(limit)?;
+                self.poll_io(limit.map(|limit| limit.saturating_sub(began.elapsed())))?;
             }
         }
         self.0.home.collect();

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
 use perloop::{
@@ -29,6 +29,8 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("a_child_that_was_forked_inside_of_a_task_can_run_a_loop", a_child_forked_inside_of_a_task, Ends::Well),
     ("a_child_that_goes_on_turning_an_inherited_loop_is_told", a_child_that_goes_on_turning, Ends::Well),
+    ("a_child_makes_loops_whatever_the_parents_threads_did", a_child_makes_loops, Ends::Well),
+    ("a_child_leaves_the_rest_of_the_parents_turn_alone", a_child_leaves_the_rest_alone, Ends::Well),
     ("a_child_gets_a_loop_of_its_own_from_get_event_loop", a_child_gets_a_loop_of_its_own, Ends::Well),
 ];
 
@@ -205,4 +207,51 @@ fn a_child_gets_a_loop_of_its_own() {
         assert_eq!(get_event_loop().unwrap(), own);
     });
     assert_eq!(get_event_loop().unwrap(), parent_s);
+}
+
+/// Threads make and drop loops while the process forks; what they had locked is no lock of the child's.
+fn a_child_makes_loops() {
+    let makers = [0; 2].map(|_| {
+        let (is_over, over) = channel::<()>();
+        let make = move || {
+            while over.try_recv() == Err(TryRecvError::Empty) {
+                drop(new_event_loop().unwrap());
+            }
+        };
+        (is_over, std::thread::spawn(make))
+    });
+    for _ in 0..200 {
+        fork(|| drop(new_event_loop().unwrap()));
+    }
+    for (is_over, maker) in makers {
+        drop(is_over);
+        maker.join().unwrap();
+    }
+}
+
+/// A task forks, and behind it in the same turn stands a submission, which only the parent runs.
+fn a_child_leaves_the_rest_alone() {
+    let event_loop = new_event_loop().unwrap();
+    let parent = std::process::id();
+    let submitted = run_coroutine_threadsafe(async { std::process::id() }, &event_loop.handle());
+    let forks = event_loop
+        .create_task(async {
+            // SAFETY: as in `fork` above.
+            unsafe { libc::fork() }
+        })
+        .unwrap();
+    let behind = run_coroutine_threadsafe(async { std::process::id() }, &event_loop.handle());
+    let ran = catch_unwind(AssertUnwindSafe(|| event_loop.run_until_done(&forks)));
+    if std::process::id() != parent {
+        let is_told = matches!(ran, Ok(Err(LoopError::Forked(_)))) && !behind.done();
+        // SAFETY: it ends the process, without the parent's destructors and buffers.
+        unsafe { libc::_exit(i32::from(!is_told)) };
+    }
+    ran.unwrap().unwrap();
+    let mut status = 0;
+    // SAFETY: the status has room for one.
+    unsafe { libc::waitpid(forks.result().unwrap(), &raw mut status, 0) };
+    assert_eq!(status, 0, "the child failed");
+    event_loop.run_until_complete(async { yield_now().await }).unwrap();
+    assert_eq!((submitted.result(), behind.result()), (Ok(parent), Ok(parent)));
 }
