@@ -2,6 +2,7 @@
 //! the bell along.
 
 use std::alloc::Layout;
+use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
 use crate::foreign::contain;
@@ -52,40 +53,48 @@ pub trait Bell: Send + Sync {
 }
 
 /// The bell of a loop. Its home may take it away or hang up another one while others ring, and nobody waits for anybody: who
-/// rings may lose its core in the midst of it.
+/// rings may lose its core in the midst of it. A bell that was taken down is dropped by whoever finds that nobody rings
+/// any more.
 pub(crate) struct Belfry {
     bell: AtomicPtr<Hung>,
     /// How many threads are ringing.
     ringers: AtomicUsize,
+    /// Bells that were taken down while somebody was ringing, each with the one before it.
+    taken_down: AtomicPtr<Hung>,
 }
 
 struct Hung {
     alive: Alive,
     bell: Box<dyn Bell>,
+    /// For who takes it down. Ringers do not look at it.
+    before: Cell<*mut Hung>,
 }
-
-/// A bell that was taken away while somebody was ringing it, perhaps. Whoever has it may drop it when nobody rings any
-/// more.
-pub(crate) struct TakenDown(NonNull<Hung>);
 
 impl Belfry {
     pub(crate) fn new(bell: Box<dyn Bell>) -> Self {
-        Self { bell: AtomicPtr::new(hang(Some(bell))), ringers: AtomicUsize::new(0) }
+        Self {
+            bell: AtomicPtr::new(hang(Some(bell))),
+            ringers: AtomicUsize::new(0),
+            taken_down: AtomicPtr::new(ptr::null_mut()),
+        }
     }
 
     /// Rings the bell that hangs there, if any.
     pub(crate) fn ring(&self) {
-        struct Leave<'a>(&'a AtomicUsize);
+        struct Leave<'a>(&'a Belfry);
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
-                // ORDERING: Release: our ringing is over before `replace` sees that nobody rings.
-                self.0.fetch_sub(1, Ordering::Release);
+                // ORDERING: Release: our ringing is over before anybody finds that nobody rings. Acquire: so is everybody's, if
+                // that is us.
+                if self.0.ringers.fetch_sub(1, Ordering::AcqRel) == 1 {
+                    self.0.clear_away();
+                }
             }
         }
         // ORDERING: Acquire pairs with the Release of `replace`, which counts the ringers after it has taken the bell away: if
         // it does not count us, we do not see that bell any more.
         self.ringers.fetch_add(1, Ordering::Acquire);
-        let _leave = Leave(&self.ringers);
+        let _leave = Leave(self);
         // ORDERING: Acquire pairs with the Release of `replace`: the bell is whole.
         if let Some(hung) = NonNull::new(self.bell.load(Ordering::Acquire)) {
             // SAFETY: a bell is dropped when nobody rings who can have seen it, and we are counted.
@@ -95,38 +104,86 @@ impl Belfry {
         }
     }
 
-    /// Hangs up another bell, or none. On the home thread. The old one is dropped, or comes back if somebody may be ringing
-    /// it.
-    #[must_use]
-    pub(crate) fn replace(&self, bell: Option<Box<dyn Bell>>) -> Option<TakenDown> {
+    /// Hangs up another bell, or none. On the home thread.
+    pub(crate) fn replace(&self, bell: Option<Box<dyn Bell>>) {
         // ORDERING: Release: the new bell is whole before it is seen. Acquire is not needed: home itself hung up the old one.
-        let old = NonNull::new(self.bell.swap(hang(bell), Ordering::Release)).map(TakenDown)?;
-        // ORDERING: Release, and so a read-modify-write: who begins to ring after this sees the new bell. Acquire pairs with
-        // the Release of who has stopped to ring.
-        let is_ringing = self.ringers.fetch_add(0, Ordering::AcqRel) > 0;
-        is_ringing.then_some(old)
+        let old = self.bell.swap(hang(bell), Ordering::Release);
+        self.take_down(old);
+        // ORDERING: Release, and so a read-modify-write: who begins to ring after this sees the new bell, and who stops
+        // after this sees the old one taken down.
+        if self.ringers.fetch_add(0, Ordering::AcqRel) == 0 {
+            self.clear_away();
+        }
+    }
+
+    /// Puts bells, each with the one before it, to those that were taken down.
+    fn take_down(&self, bells: *mut Hung) {
+        let mut last = bells;
+        // SAFETY: the bells are the caller's, as long as they are not put there.
+        while let Some(before) = unsafe { last.as_ref() }.and_then(|hung| NonNull::new(hung.before.get())) {
+            last = before.as_ptr();
+        }
+        // SAFETY: as above.
+        let Some(last) = (unsafe { last.as_ref() }) else { return };
+        // ORDERING: Relaxed; nothing is read of what is there.
+        let mut others = self.taken_down.load(Ordering::Relaxed);
+        loop {
+            last.before.set(others);
+            // ORDERING: Release: who takes them away sees what is behind them. Acquire passes on what is behind the others.
+            match self.taken_down.compare_exchange(others, bells, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => others = now,
+            }
+        }
+    }
+
+    /// Drops what was taken down, if nobody rings who can have seen it.
+    fn clear_away(&self) {
+        loop {
+            // ORDERING: Acquire pairs with the Release of `take_down`.
+            let bells = self.taken_down.swap(ptr::null_mut(), Ordering::Acquire);
+            if bells.is_null() {
+                return;
+            }
+            // ORDERING: Acquire pairs with the Release of who has stopped to ring. Release, and so a read-modify-write: who
+            // begins after this sees what `replace` did before.
+            if self.ringers.fetch_add(0, Ordering::AcqRel) == 0 {
+                return drop_all(bells);
+            }
+            // Somebody has begun meanwhile, and may ring one that was taken down later. Whoever stops last comes here.
+            self.take_down(bells);
+            // ORDERING: as above.
+            if self.ringers.fetch_add(0, Ordering::AcqRel) > 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// Drops a bell that nobody can reach any more, and those before it.
+fn drop_all(mut next: *mut Hung) {
+    while let Some(hung) = NonNull::new(next) {
+        // SAFETY: by the caller it is nobody else's.
+        let here = unsafe { hung.as_ref() };
+        next = here.before.get();
+        here.alive.bury();
+        // Foreign code, and whoever drops it has more to do.
+        // SAFETY: as above, and it is dropped once.
+        drop(contain(|| unsafe { hung.drop_in_place() }));
+        // SAFETY: `hang` allocated it as a Box.
+        unsafe { free(hung.as_ptr().cast(), Layout::new::<Hung>()) };
     }
 }
 
 fn hang(bell: Option<Box<dyn Bell>>) -> *mut Hung {
-    bell.map_or(ptr::null_mut(), |bell| Box::into_raw(Box::new(Hung { alive: Alive::new(), bell })))
-}
-
-impl Drop for TakenDown {
-    fn drop(&mut self) {
-        // SAFETY: by its maker nobody can reach it any more.
-        unsafe { self.0.as_ref() }.alive.bury();
-        // Foreign code, and whoever drops it has more to do.
-        // SAFETY: as above, and it is dropped once.
-        drop(contain(|| unsafe { self.0.drop_in_place() }));
-        // SAFETY: `hang` allocated it as a Box.
-        unsafe { free(self.0.as_ptr().cast(), Layout::new::<Hung>()) };
-    }
+    let hung = |bell| Hung { alive: Alive::new(), bell, before: Cell::new(ptr::null_mut()) };
+    bell.map_or(ptr::null_mut(), |bell| Box::into_raw(Box::new(hung(bell))))
 }
 
 impl Drop for Belfry {
     fn drop(&mut self) {
-        // ORDERING: Relaxed; nobody else has the core any more.
-        drop(NonNull::new(self.bell.load(Ordering::Relaxed)).map(TakenDown));
+        // ORDERING: Relaxed, both; nobody else has the core any more.
+        drop_all(self.bell.load(Ordering::Relaxed));
+        drop_all(self.taken_down.load(Ordering::Relaxed));
     }
 }

@@ -103,9 +103,7 @@ impl LoopCore {
 
     /// Home: hangs up another bell, or none.
     pub(crate) fn replace_bell(&self, bell: Option<Box<dyn Bell>>) {
-        let taken_down = self.bell.replace(bell);
-        // Somebody may be ringing it, for however long; it goes with the core.
-        self.on_home(|home| home.old_bells.extend(taken_down));
+        self.bell.replace(bell);
     }
 
     /// Does it belong to the process that this one was forked from?

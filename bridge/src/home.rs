@@ -6,7 +6,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::bell::{Bell, TakenDown};
+use crate::bell::Bell;
 use crate::core::{CoreRef, Life, LoopCore};
 use crate::deadlock;
 use crate::errors::FutureError;
@@ -34,8 +34,6 @@ pub(crate) struct HomeState {
     /// Submissions that were popped and not adopted yet.
     pub(crate) in_hand: usize,
     pub(crate) is_closed: bool,
-    /// Bells that were taken down while somebody rang.
-    pub(crate) old_bells: Vec<TakenDown>,
     /// The cross-thread futures that tasks of the loop await, each with a reference, if the runtime asked for that; and
     /// the loop's number.
     outside_waits: Option<(u32, Vec<CellPtr>)>,
