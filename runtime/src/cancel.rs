@@ -137,7 +137,7 @@ impl Drop for Raised {
 /// | `waiting` | `interrupted` | what is true | left by |
 /// | --- | --- | --- | --- |
 /// |   |   | no request is on its way | `wait_for_suspension`, `interrupt_wait` |
-/// | x |   | the task's step is queued or runs: the request meets it when that step begins, or suspends | `deliver`, `take_back`, `withdraw`, `give_up_wait` |
+/// | x |   | the task's step is queued or runs: the request meets it when that step begins, or suspends | `deliver`, `take_back`, `withdraw` |
 /// |   | x | the task's wait was ended for it: its queued step gets the request | `deliver` |
 /// | x | x | one request after the other, before the step | `deliver` |
 #[derive(Debug, Default)]
@@ -185,10 +185,6 @@ impl CancelState {
 
     pub(crate) fn withdraw(&self) {
         self.waiting.take();
-    }
-
-    pub(crate) fn give_up_wait(&self) {
-        self.interrupted.replace(self.waiting.take());
     }
 
     /// The request that a step gets. Of two the first one's message comes.

@@ -146,7 +146,7 @@ impl Error for NoEventLoop {}
 /// let (first, second) = (first.build()?, second.build()?);
 /// let task = first.create_task(async {})?;
 /// let Err(TaskError::WrongLoop(error)) = second.run_until_complete(task)? else { unreachable!() };
-/// assert!(error.to_string().starts_with("a task of event loop 'first' was awaited on event loop 'second'"));
+/// assert!(error.to_string().starts_with("a task or future of event loop 'first' was awaited on event loop 'second'"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,7 +160,7 @@ impl fmt::Display for WrongLoop {
         let Self { belongs_to, used_on } = self;
         write!(
             f,
-            "a task of event loop '{belongs_to}' was awaited on event loop '{used_on}'; \
+            "a task or future of event loop '{belongs_to}' was awaited on event loop '{used_on}'; \
              use `run_coroutine_threadsafe` to wait for work on another loop"
         )
     }
@@ -298,7 +298,7 @@ impl Error for RunError {
     }
 }
 
-/// Why a task gives no value.
+/// Why a task or a future gives no value.
 ///
 /// # Examples
 /// ```
@@ -351,7 +351,7 @@ impl fmt::Display for TaskError {
         match self {
             Self::Cancelled(error) => error.fmt(f),
             Self::Panicked(error) => error.fmt(f),
-            Self::NotDone => f.write_str("the task is not done; await it, or ask `done` first"),
+            Self::NotDone => f.write_str("it is not done; await it, or ask `done` first"),
             Self::Taken => f.write_str("the task's result was taken before; it is given once, so keep it"),
             Self::AwaitSelf => f.write_str("a task cannot await itself; it would wait for ever"),
             Self::WrongLoop(error) => error.fmt(f),
@@ -369,3 +369,37 @@ impl Error for TaskError {
         }
     }
 }
+
+/// Why a future was not set: asyncio's `InvalidStateError`, and what it says when a task is to be set.
+///
+/// # Examples
+/// ```
+/// use perloop::{SetError, create_future};
+///
+/// perloop::run(async {
+///     let future = create_future();
+///     assert_eq!(future.set_result(1), Ok(()));
+///     assert_eq!(future.set_result(2), Err(SetError::Done));
+///     assert_eq!(future.await, Ok(1));
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetError {
+    /// It has its outcome already.
+    Done,
+    /// It is a task's: only the task's own end sets it.
+    OfTask,
+}
+
+impl fmt::Display for SetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "the future has its outcome already; ask `done` before setting it",
+            Self::OfTask => "a task's future is set by the end of the task; use `create_future` for one that is set by hand",
+        })
+    }
+}
+
+impl Error for SetError {}

@@ -29,7 +29,7 @@ use crate::task::AnyTask;
 pub enum ExceptionKind {
     /// A callback, a timer or a done callback panicked.
     Callback,
-    /// A task panicked, and was dropped without anybody having asked for its outcome.
+    /// A task panicked, or a future was set to a failure, and was dropped without anybody having asked for its outcome.
     NeverRetrieved,
     /// A task panicked while [`run`](crate::run) was ending it.
     Shutdown,
@@ -75,7 +75,7 @@ impl fmt::Display for ExceptionContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             ExceptionKind::Callback => "a callback failed",
-            ExceptionKind::NeverRetrieved => "a task failed and nobody asked for its outcome",
+            ExceptionKind::NeverRetrieved => "a failure that nobody asked for",
             ExceptionKind::Shutdown => "a task failed while the loop was shut down",
             ExceptionKind::Reactor => "waiting for events failed",
         };

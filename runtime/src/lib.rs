@@ -86,6 +86,7 @@ mod errors;
 mod event_loop;
 mod exception;
 mod handle;
+mod loop_future;
 mod loop_thread;
 mod reactor;
 mod run;
@@ -120,16 +121,17 @@ pub use cancel::{Cancelled, CatchCancelled, catch_cancelled};
 pub use current::{get_event_loop, get_running_loop, new_event_loop, set_event_loop};
 pub use deliver::Deliver;
 pub use errors::{
-    CloseRunning, Interrupted, LoopError, NoEventLoop, NoRunningLoop, RunError, StoppedBeforeDone, TaskError,
-    WrongLoop,
+    CloseRunning, Interrupted, LoopError, NoEventLoop, NoRunningLoop, RunError, SetError, StoppedBeforeDone,
+    TaskError, WrongLoop,
 };
 pub use event_loop::{Builder, EventLoop, Handle, TimerHandle};
 pub use exception::{ExceptionContext, ExceptionKind};
 pub use handle::{LoopHandle, LoopScope, run_coroutine_threadsafe};
+pub use loop_future::{LoopFuture, create_future, ensure_future};
 pub use loop_thread::{JoinError, LoopThread};
 pub use run::run;
 pub use sleep::{Sleep, YieldNow, sleep, yield_now};
-pub use task::{AnyTask, Task, all_tasks, create_task, current_task};
+pub use task::{AnyTask, CallbackKey, Task, Waitable, all_tasks, create_task, current_task};
 
 /// The README's programs run as tests.
 #[cfg(doctest)]

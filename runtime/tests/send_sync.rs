@@ -45,6 +45,8 @@ matrix! {
     AnyTask: false false,
     Task<()>: false false,
     Task<Local>: false false,
+    LoopFuture<()>: false false,
+    CallbackKey: true true,
     ExceptionContext: false false,
 }
 
@@ -101,6 +103,7 @@ matrix! {
     CloseRunning: true true,
     StoppedBeforeDone: true true,
     Refusal: true true,
+    SetError: true true,
     ExceptionKind: true true,
 }
 
@@ -113,7 +116,7 @@ fn c_send_sync_matrix() {
     let types: Vec<_> = words.filter(|word| word.starts_with(char::is_uppercase)).collect();
     assert!(types.len() > 40, "{types:?}");
     // Traits, of which nothing is made: it is their implementors' own business.
-    let traits = ["AnyFuture", "Deliver"];
+    let traits = ["AnyFuture", "Deliver", "Waitable"];
     let is_row = |line: &&str| line.ends_with("true,") || line.ends_with("false,");
     let name =
         |row: &str| row.trim().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();

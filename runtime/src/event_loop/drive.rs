@@ -11,7 +11,7 @@ use perloop_bridge::{Forked, FutureError};
 use crate::current;
 use crate::errors::{LoopError, StoppedBeforeDone, WrongLoop};
 use crate::event_loop::{EventLoop, WeakLoop};
-use crate::task::{AnyTask, Seed, TaskRecord};
+use crate::task::{AnyTask, Seed, TaskRecord, Waitable};
 
 /// The loop runs in this thread as long as this lives. If a panic of the loop's own ends it, the loop dies with it.
 struct Running<'a> {
@@ -153,13 +153,12 @@ impl EventLoop {
         }
     }
 
-    /// Runs until a task of this loop is done: asyncio's `run_until_complete(task)`. Unlike
+    /// Runs until a task or future of this loop is done: asyncio's `run_until_complete(task)`. Unlike
     /// [`run_until_complete`](Self::run_until_complete) with `&mut task` it makes no task of its own, so it takes no turn
-    /// more than asyncio; the outcome stays with the task. A task that is done takes one turn.
+    /// more than asyncio; the outcome stays where it is. What is done already takes one turn.
     ///
     /// # Errors
-    /// As [`run_forever`](Self::run_forever), if the loop is stopped before the task is done, and if the task belongs to
-    /// another loop.
+    /// As [`run_forever`](Self::run_forever), if the loop is stopped before that, and if it belongs to another loop.
     ///
     /// # Examples
     /// ```
@@ -169,21 +168,22 @@ impl EventLoop {
     /// assert_eq!(task.result(), Ok(42));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn run_until_done(&self, task: &AnyTask) -> Result<(), LoopError> {
+    pub fn run_until_done(&self, awaited: &impl Waitable) -> Result<(), LoopError> {
         let running = Running::begin(self)?;
-        if task.record().loop_id() != self.id() {
-            let belongs_to = task.loop_name();
+        let awaited = awaited.inside().0;
+        if awaited.loop_id() != self.id() {
+            let belongs_to = awaited.loop_name();
             return Err(LoopError::WrongLoop(WrongLoop { belongs_to, used_on: self.name().to_owned() }));
         }
         let end = RunEnd::new(self);
         let in_callback = Rc::clone(&end);
-        task.add_done_callback(move |_| in_callback.come());
+        awaited.add_callback(move |_| in_callback.come());
         let turned = self.turn_until_stopped();
         // Stopped by somebody else, the callback is still to come, and must not stop a later run.
         end.is_over.set(true);
         turned?;
         drop(running);
-        if task.done() { Ok(()) } else { Err(LoopError::StoppedBeforeDone(StoppedBeforeDone)) }
+        if awaited.done() { Ok(()) } else { Err(LoopError::StoppedBeforeDone(StoppedBeforeDone)) }
     }
 
     /// One turn, for a guest whose own loop turns this one. Waits at most for `max_wait` if nothing is ready; `None`

@@ -1,4 +1,5 @@
-//! Who waits for a task's end: awaiting tasks, other wakers, done callbacks. One list, in the order of coming.
+//! Who waits for the end of a task or a future: awaiting tasks, other wakers, done callbacks. One list, in the order of
+//! coming.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -8,19 +9,20 @@ use std::task::{Context, Waker};
 use perloop_bridge::{Call, CallRef, Ready, TaskRef};
 
 use crate::current;
-use crate::errors::TaskError;
+use crate::errors::{TaskError, WrongLoop};
 use crate::event_loop::{EventLoop, run_callback};
+use crate::task::awaited::Awaited;
 use crate::task::{AnyTask, step};
 
 /// One who waits.
 pub(crate) enum Watch {
     Task(TaskRef),
     Waker(Waker),
-    /// It does not hold the task, in whose own record it stands.
+    /// It does not hold what it waits for, in whose own list it stands.
     Callback(Callback),
 }
 
-type Callback = Box<dyn FnOnce(&AnyTask)>;
+pub(super) type Callback = Box<dyn FnOnce(&Awaited)>;
 
 /// Who waits for a task, and for whom it waits.
 #[derive(Debug, Default)]
@@ -38,7 +40,7 @@ pub(crate) struct Watchers {
 }
 
 impl Watchers {
-    fn add(&self, watch: Watch) -> u64 {
+    pub(super) fn add(&self, watch: Watch) -> u64 {
         let place = self.places.get() + 1;
         self.places.set(place);
         if place == 1 {
@@ -49,7 +51,7 @@ impl Watchers {
         place
     }
 
-    fn remove(&self, place: u64) -> Option<Watch> {
+    pub(super) fn remove(&self, place: u64) -> Option<Watch> {
         if place == 1 {
             return self.first.take().map(|(_, watch)| watch);
         }
@@ -58,13 +60,13 @@ impl Watchers {
         Some(others.remove(index).1)
     }
 
-    /// The task's last step: queues them all, in order.
-    pub(crate) fn wake_all(&self, event_loop: &EventLoop, ended: &AnyTask) {
+    /// The end: queues them all, in order.
+    pub(crate) fn wake_all(&self, event_loop: &EventLoop, ended: &Awaited) {
         let all = self.first.take().into_iter().chain(self.others.take());
         for (_, watch) in all {
             match watch {
                 Watch::Task(task) => task.wake(),
-                // Foreign code, which may panic: it is no part of the task's own end.
+                // Foreign code, which may panic: it is no part of the end itself.
                 Watch::Waker(waker) => run_callback(|| waker.wake()),
                 Watch::Callback(callback) => queue_callback(event_loop, ended, callback),
             }
@@ -73,7 +75,7 @@ impl Watchers {
 }
 
 impl Drop for Watchers {
-    /// The loop was closed before the task ended. Each of them is foreign code, and may panic.
+    /// The loop was closed, or the last handle dropped, before the end. Each of them is foreign code, and may panic.
     fn drop(&mut self) {
         for watch in self.first.take().into_iter().chain(self.others.take()) {
             run_callback(|| drop(watch));
@@ -87,61 +89,63 @@ impl fmt::Debug for Watchers {
     }
 }
 
-/// A done callback in the ready list, bound to its task.
+/// A done callback in the ready list, bound to what has ended.
 struct DoneCallback {
-    task: AnyTask,
+    ended: Awaited,
     callback: RefCell<Option<Callback>>,
 }
 
 impl Call for DoneCallback {
     fn call(self: Rc<Self>) {
         if let Some(callback) = self.callback.take() {
-            callback(&self.task);
+            callback(&self.ended);
         }
     }
 }
 
-fn queue_callback(event_loop: &EventLoop, task: &AnyTask, callback: Callback) {
-    let call = Rc::new(DoneCallback { task: task.clone(), callback: RefCell::new(Some(callback)) });
+fn queue_callback(event_loop: &EventLoop, ended: &Awaited, callback: Callback) {
+    let call = Rc::new(DoneCallback { ended: ended.clone(), callback: RefCell::new(Some(callback)) });
     event_loop.0.home.push(Ready::Call(CallRef(call)));
 }
 
-pub(super) fn add_callback(task: &AnyTask, callback: impl FnOnce(&AnyTask) + 'static) {
-    let callback: Callback = Box::new(callback);
-    if !task.done() {
-        task.record().waits().watchers.add(Watch::Callback(callback));
-    } else if let Some(own) = current::find_owned(task.record().loop_id()).filter(|own| !own.is_closed()) {
-        queue_callback(&own, task, callback);
+/// The callback's place; of one that is done there is none, and it is zero.
+pub(super) fn add_callback(awaited: &Awaited, callback: Callback) -> u64 {
+    if !awaited.done() {
+        return awaited.watch(Watch::Callback(callback));
     }
+    if let Some(own) = current::find_owned(awaited.loop_id()).filter(|own| !own.is_closed()) {
+        queue_callback(&own, awaited, callback);
+    }
+    0
 }
 
-/// The tasks that a task waits for, to which a request to cancel it is passed on.
+/// What a task waits for, to which a request to cancel it is passed on.
 #[derive(Debug, Default)]
-pub(crate) struct AwaitedTasks(RefCell<Vec<TaskRef>>);
+pub(crate) struct AwaitedTasks(RefCell<Vec<Awaited>>);
 
 impl AwaitedTasks {
-    fn add(&self, task: TaskRef) {
-        self.0.borrow_mut().push(task);
+    fn add(&self, awaited: Awaited) {
+        self.0.borrow_mut().push(awaited);
     }
 
-    fn remove(&self, task: &TaskRef) {
+    fn remove(&self, awaited: &Awaited) {
         let removed = {
             let mut list = self.0.borrow_mut();
-            let index = list.iter().position(|kept| kept == task);
+            let index = list.iter().position(|kept| kept == awaited);
             index.map(|index| list.remove(index))
         };
         drop(removed);
     }
 
-    pub(crate) fn get(&self) -> Vec<TaskRef> {
+    pub(crate) fn get(&self) -> Vec<Awaited> {
         self.0.borrow().clone()
     }
 }
 
-/// An await of a task that has not ended.
-pub(super) enum Waiting {
+/// An await of what has not ended.
+pub(crate) enum Waiting {
     For {
-        awaited: AnyTask,
+        awaited: Awaited,
         place: u64,
         awaiting: Option<TaskRef>,
         waker: Option<Waker>,
@@ -151,7 +155,15 @@ pub(super) enum Waiting {
 }
 
 impl Waiting {
-    pub(super) fn begin(awaited: &AnyTask, cx: &Context<'_>) -> Self {
+    /// The first poll.
+    pub(crate) fn enter(awaited: &Awaited, cx: &Context<'_>) -> Self {
+        match check_await(awaited) {
+            Ok(()) => Self::begin(awaited, cx),
+            Err(error) => Self::misuse(error, cx),
+        }
+    }
+
+    fn begin(awaited: &Awaited, cx: &Context<'_>) -> Self {
         let awaiting = step::current();
         let own = TaskRef::from_waker(cx.waker());
         // A task's own waker is stored as the task itself: no atomics.
@@ -160,19 +172,19 @@ impl Waiting {
             None => (Watch::Waker(cx.waker().clone()), Some(cx.waker().clone())),
         };
         if let Some(awaiting) = &awaiting {
-            AnyTask::new(awaiting.clone()).record().waits().awaits.add(awaited.inner().clone());
+            AnyTask::new(awaiting.clone()).record().waits().awaits.add(awaited.clone());
         }
-        let place = awaited.record().waits().watchers.add(watch);
+        let place = awaited.watch(watch);
         Self::For { awaited: awaited.clone(), place, awaiting, waker }
     }
 
-    pub(super) fn misuse(error: TaskError, cx: &Context<'_>) -> Self {
+    fn misuse(error: TaskError, cx: &Context<'_>) -> Self {
         cx.waker().wake_by_ref();
         Self::Misuse(error)
     }
 
     /// Polled again: perhaps by another waker, or in another task.
-    pub(super) fn renew(&mut self, cx: &Context<'_>) {
+    pub(crate) fn renew(&mut self, cx: &Context<'_>) {
         let Self::For { awaited, awaiting, waker, .. } = self else { return };
         let is_same_waker = match waker {
             Some(waker) => waker.will_wake(cx.waker()),
@@ -185,12 +197,30 @@ impl Waiting {
     }
 }
 
+fn check_await(awaited: &Awaited) -> Result<(), TaskError> {
+    if let Awaited::Task(task) = awaited
+        && step::current().is_some_and(|current| current == *task)
+    {
+        return Err(TaskError::AwaitSelf);
+    }
+    let is_elsewhere = |running: &EventLoop| {
+        let belongs_to = || awaited.loop_name();
+        let used_on = || running.name().to_owned();
+        (running.id() != awaited.loop_id())
+            .then(|| WrongLoop { belongs_to: belongs_to(), used_on: used_on() })
+    };
+    match current::with_running(is_elsewhere) {
+        Ok(Some(error)) => Err(TaskError::WrongLoop(error)),
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
         let Self::For { awaited, place, awaiting, .. } = self else { return };
-        drop(awaited.record().waits().watchers.remove(*place));
+        drop(awaited.unwatch(*place));
         if let Some(awaiting) = awaiting {
-            AnyTask::new(awaiting.clone()).record().waits().awaits.remove(awaited.inner());
+            AnyTask::new(awaiting.clone()).record().waits().awaits.remove(awaited);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Tasks as their users see them.
 
+pub(crate) mod done;
 pub(crate) mod step;
 
-mod done;
+mod awaited;
 mod record;
 
 use std::fmt;
@@ -14,11 +15,13 @@ use std::task::{Context, Poll};
 
 use perloop_bridge::{FutureError, Panicked, TaskRef};
 
-pub(crate) use record::{Rare, Seed, TaskRecord};
+pub(crate) use awaited::Awaited;
+pub use awaited::Waitable;
+pub(crate) use record::{Failure, Rare, Seed, TaskRecord};
 
 use crate::cancel::Cancelled;
 use crate::current::{self, get_running_loop};
-use crate::errors::{NoRunningLoop, TaskError, WrongLoop};
+use crate::errors::{NoRunningLoop, TaskError};
 
 /// Makes a task of the running loop: asyncio's `create_task`. The future need not be `Send`; its first step runs in
 /// the next turn. The loop keeps the task until it has ended; dropping the [`Task`] detaches it.
@@ -114,10 +117,8 @@ impl AnyTask {
         Self(task)
     }
 
-    /// The name of the loop that it belongs to, for errors.
-    pub(crate) fn loop_name(&self) -> String {
-        let own = current::find_owned(self.record().loop_id());
-        own.map_or_else(|| "one that is gone".to_owned(), |own| own.name().to_owned())
+    pub(crate) fn as_awaited(&self) -> Awaited {
+        Awaited::Task(self.0.clone())
     }
 
     pub(crate) fn inner(&self) -> &TaskRef {
@@ -329,8 +330,29 @@ impl AnyTask {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
-    pub fn add_done_callback(&self, callback: impl FnOnce(&Self) + 'static) {
-        done::add_callback(self, callback);
+    pub fn add_done_callback(&self, callback: impl FnOnce(&Self) + 'static) -> CallbackKey {
+        let callback = |ended: &Awaited| match ended {
+            Awaited::Task(task) => callback(&Self(task.clone())),
+            Awaited::Future(_) => unreachable!("a task's callback gets the task"),
+        };
+        CallbackKey(self.as_awaited().add_callback(callback))
+    }
+
+    /// Takes a callback back, and drops it, here and now: asyncio's `remove_done_callback`. False: it was taken back
+    /// before, or the task is done and the callback has run or is about to.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let mut task = perloop::create_task(async {});
+    ///     let key = task.add_done_callback(|_| unreachable!("it was taken back"));
+    ///     assert!(task.remove_done_callback(key));
+    ///     assert_eq!((&mut task).await, Ok(()));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn remove_done_callback(&self, key: CallbackKey) -> bool {
+        self.as_awaited().remove_callback(key.0)
     }
 }
 
@@ -343,6 +365,22 @@ impl fmt::Debug for AnyTask {
             .finish()
     }
 }
+
+/// Names a done callback of one task or future, to take it back by `remove_done_callback`.
+///
+/// # Examples
+/// ```
+/// use perloop::{CallbackKey, create_future};
+///
+/// perloop::run(async {
+///     let future = create_future::<()>();
+///     let key: CallbackKey = future.add_done_callback(|_| ());
+///     assert!(future.remove_done_callback(key) && !future.remove_done_callback(key));
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallbackKey(pub(crate) u64);
 
 /// A task and the right to its value: asyncio's `Task`. Await it, or ask it; what is common to all tasks is said at
 /// [`AnyTask`].
@@ -422,20 +460,6 @@ impl<T: 'static> Task<T> {
             }),
         }
     }
-
-    fn check_await(&self) -> Result<(), TaskError> {
-        if step::current().is_some_and(|current| current == *self.any.inner()) {
-            return Err(TaskError::AwaitSelf);
-        }
-        match current::get_running_loop() {
-            Ok(running) if running.id() != self.record().loop_id() => {
-                let belongs_to = self.loop_name();
-                let used_on = running.name().to_owned();
-                Err(TaskError::WrongLoop(WrongLoop { belongs_to, used_on }))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 impl<T: 'static> std::ops::Deref for Task<T> {
@@ -462,11 +486,7 @@ impl<T: 'static> Future for Task<T> {
             Some(done::Waiting::Misuse(error)) => return Poll::Ready(Err(error.clone())),
             Some(waiting) => waiting.renew(cx),
             None => {
-                let waiting = match self.check_await() {
-                    Ok(()) => done::Waiting::begin(&self.any, cx),
-                    Err(error) => done::Waiting::misuse(error, cx),
-                };
-                self.waiting = Some(Box::new(waiting));
+                self.waiting = Some(Box::new(done::Waiting::enter(&self.any.as_awaited(), cx)));
             }
         }
         Poll::Pending

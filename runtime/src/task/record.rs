@@ -184,10 +184,10 @@ struct Report {
 }
 
 impl Failure {
-    pub(crate) fn set(&self, panicked: Panicked, to: WeakLoop, task: &str, at: &Location<'_>) {
+    pub(crate) fn set(&self, panicked: Panicked, to: WeakLoop, message: String) {
         let context = Rc::new(ExceptionContext {
             kind: ExceptionKind::NeverRetrieved,
-            message: format!("task '{task}', created at {at}, panicked: {}", panicked.message()),
+            message,
             panicked: Some(panicked.clone()),
             task: None,
         });

@@ -9,7 +9,8 @@ use perloop_bridge::{FutureError, Panicked, Ready, Stepped, TaskRef, drop_cancel
 use crate::cancel::Cancelled;
 use crate::current;
 use crate::event_loop::EventLoop;
-use crate::task::{AnyTask, Rare, TaskRecord};
+use crate::loop_future;
+use crate::task::{Awaited, Rare, TaskRecord};
 
 /// The task whose step runs in this thread.
 pub(crate) fn current() -> Option<TaskRef> {
@@ -98,16 +99,11 @@ fn suspended(event_loop: &EventLoop, task: &TaskRef, rare: &Rare) {
     if let Some(cancelled) = rare.scopes.take_raised().or_else(|| rare.scopes.take_orphaned()) {
         end_cancelled(event_loop, task, cancelled);
     } else if !task.is_queued() && rare.cancel.is_waiting() {
-        // What it waits for is asked instead, or the wait is given up.
-        let awaited = awaited_instead(task);
-        if !awaited.is_empty() {
-            let message = rare.cancel.message();
-            rare.cancel.withdraw();
-            cancel_all(awaited, message.as_ref());
-        } else {
-            rare.cancel.give_up_wait();
-            task.wake();
-        }
+        let message = rare.cancel.message();
+        rare.cancel.withdraw();
+        let mut asking = Asking::new(message.as_ref());
+        asking.meet_wait(task);
+        asking.go_on();
     }
 }
 
@@ -149,7 +145,9 @@ fn note_failure(event_loop: &EventLoop, task: &TaskRef, publish: bool, panicked:
     if publish && !task.is_detached() {
         failure.set_published(panicked);
     } else {
-        failure.set(panicked, event_loop.downgrade(), &record.name(), record.created_at());
+        let (name, at) = (record.name(), record.created_at());
+        let message = format!("task '{name}', created at {at}, panicked: {}", panicked.message());
+        failure.set(panicked, event_loop.downgrade(), message);
     }
 }
 
@@ -160,7 +158,7 @@ fn finish(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
     }
     let record: &TaskRecord = task.record();
     if let Some(waits) = record.waits_if_any() {
-        waits.watchers.wake_all(event_loop, &AnyTask::new(task.clone()));
+        waits.watchers.wake_all(event_loop, &Awaited::Task(task.clone()));
     }
 }
 
@@ -173,47 +171,114 @@ pub(crate) fn cancel(task: &TaskRef, message: Option<Arc<str>>) -> bool {
         }
         return false;
     }
-    cancel_all(vec![task.clone()], message.as_ref());
+    ask(Awaited::Task(task.clone()), message.as_ref());
     true
 }
 
-/// Asks tasks to stop that have not ended. A chain of tasks that await each other may be long, so this is a loop. It
-/// may be a circle, too: then the one that closes it is interrupted, or none would ever end.
-fn cancel_all(mut tasks: Vec<TaskRef>, message: Option<&Arc<str>>) {
-    let mut asked = HashSet::new();
-    while let Some(task) = tasks.pop() {
+/// Asks a task to stop, or cancels a future. False if there is nobody to ask.
+pub(crate) fn cancel_awaited(awaited: Awaited, message: Option<Arc<str>>) -> bool {
+    if let Awaited::Task(task) = &awaited {
+        return cancel(task, message);
+    }
+    let can_be_asked = awaited.can_be_asked();
+    ask(awaited, message.as_ref());
+    can_be_asked
+}
+
+fn ask(awaited: Awaited, message: Option<&Arc<str>>) {
+    let mut asking = Asking::new(message);
+    asking.stack.push(awaited);
+    asking.go_on();
+}
+
+/// A request on its way. A chain of tasks that await each other may be long, so this is a loop. It may be a circle,
+/// too: then the one that closes it is interrupted, or none would ever end.
+struct Asking<'a> {
+    message: Option<&'a Arc<str>>,
+    asked: HashSet<(u32, u64)>,
+    /// Who is still to be asked, the next one last.
+    stack: Vec<Awaited>,
+}
+
+impl<'a> Asking<'a> {
+    fn new(message: Option<&'a Arc<str>>) -> Self {
+        Self { message, asked: HashSet::new(), stack: Vec::new() }
+    }
+
+    fn go_on(&mut self) {
+        while let Some(awaited) = self.stack.pop() {
+            match awaited {
+                Awaited::Task(task) => self.ask_task(&task),
+                Awaited::Future(future) => {
+                    let children = loop_future::cancel(&future, self.message.cloned());
+                    self.push(children);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, awaited: Vec<Awaited>) {
+        self.stack.extend(awaited.into_iter().rev());
+    }
+
+    fn ask_task(&mut self, task: &TaskRef) {
         let record: &TaskRecord = task.record();
-        if !asked.insert(record.key()) {
-            continue;
+        if task.has_ended() || !self.asked.insert(record.key()) {
+            return;
         }
         let requests = &record.rare().cancel;
         requests.count();
         if task.is_running() || task.is_queued() {
-            requests.wait_for_suspension(message.cloned());
-            continue;
+            requests.wait_for_suspension(self.message.cloned());
+        } else {
+            self.meet_wait(task);
         }
-        let mut awaited = awaited_instead(&task);
-        awaited.retain(|task| !asked.contains(&task.record::<TaskRecord>().key()));
+    }
+
+    /// The task waits. What it waits for is asked instead, or the wait is given up.
+    fn meet_wait(&mut self, task: &TaskRef) {
+        let requests = &task.record::<TaskRecord>().rare().cancel;
+        let mut awaited = awaited_instead(task);
+        awaited.retain(|awaited| !self.has_asked(awaited));
+        let outlives_it = |awaited: &Awaited| match awaited {
+            Awaited::Task(_) => true,
+            Awaited::Future(future) => future.core().outlives_a_request(),
+        };
+        if !awaited.is_empty() && awaited.iter().all(|awaited| !awaited.can_be_asked()) {
+            // A gather whose children have all ended: its end is near, and the request comes with it.
+            requests.wait_for_suspension(self.message.cloned());
+            return;
+        }
+        if awaited.is_empty() || !awaited.iter().all(outlives_it) {
+            requests.interrupt_wait(self.message.cloned());
+        }
         if awaited.is_empty() {
-            requests.interrupt_wait(message.cloned());
             task.wake();
         }
-        tasks.extend(awaited.into_iter().rev());
+        // A future that is cancelled wakes who waits for it, in order.
+        self.push(awaited);
+    }
+
+    fn has_asked(&self, awaited: &Awaited) -> bool {
+        match awaited {
+            Awaited::Task(task) => self.asked.contains(&task.record::<TaskRecord>().key()),
+            Awaited::Future(_) => false,
+        }
     }
 }
 
-/// The tasks to which a request to this one is passed on: those that it awaits, if it waits for nothing else.
-fn awaited_instead(task: &TaskRef) -> Vec<TaskRef> {
+/// What a request to this task is passed on to: what it awaits, if it waits for nothing else.
+fn awaited_instead(task: &TaskRef) -> Vec<Awaited> {
     if task.waits_elsewhere() {
         return Vec::new();
     }
     let record: &TaskRecord = task.record();
     let awaited = record.waits_if_any().map_or_else(Vec::new, |waits| waits.awaits.get());
-    awaited.into_iter().filter(|task| !task.has_ended()).collect()
+    awaited.into_iter().filter(|awaited| !awaited.is_over()).collect()
 }
 
-/// How a task that this one awaits ended cancelled. If that came first, its message comes, and not a later request's.
+/// How what this one awaits ended cancelled. If that came first, its message comes, and not a later request's.
 fn awaited_end(record: &TaskRecord) -> Option<Cancelled> {
     let awaited = record.waits_if_any()?.awaits.get();
-    awaited.iter().find_map(|task| task.record::<TaskRecord>().rare_if_any()?.cancel.ended_by())
+    awaited.iter().find_map(Awaited::ended_by)
 }

@@ -5,18 +5,20 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use perloop::{FutureError, LoopClosed, Task, catch_cancelled, get_event_loop, get_running_loop, sleep};
+use perloop::{
+    EventLoop, FutureError, LoopClosed, Task, catch_cancelled, ensure_future, get_running_loop, sleep,
+};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::futures::{self, Callbacks};
 use crate::ops::{self, Done, Flow};
 use crate::scenario;
 use crate::thread_future::ThreadFuture;
 use crate::world::{
-    self, Env, Outcome, Place, Shared, TaskEntry, Thing, World, current, event_loop, format_value, keep,
+    Env, Outcome, Place, Shared, TaskEntry, Thing, World, current, event_loop, format_value, keep,
     name_current,
 };
 
@@ -80,11 +82,11 @@ impl Drop for Ending<'_> {
 }
 
 /// A task's body. The outcome lies beside the task; a failure is a panic, as perloop's `exception` understands it.
-pub(crate) async fn task_body(work: Local<Result<Value, Error>>, outcome: Outcome) {
+pub(crate) async fn task_body(work: Local<Result<Value, Error>>, outcome: Outcome) -> Value {
     let ended = work.await;
     *outcome.lock().expect("not poisoned") = Some(ended.clone());
     match ended {
-        Ok(_) => {}
+        Ok(value) => value,
         Err(error) if error.is_cancelled() => match error.to_cancelled().raise().await {},
         Err(error) => error.throw(),
     }
@@ -104,32 +106,28 @@ pub(crate) fn spawn(world: &'static World, op: &'static Value, env: &Rc<Env>) ->
         None => get_running_loop().map_err(|_| Error::misuse("no-running-loop")),
     };
     let made = on.and_then(|on| on.create_named_task(&*name, body).map_err(closed));
-    keep_task(&name, world.tell_error(env, &format!("spawn {name}"), made)?, outcome);
+    let task = world.tell_error(env, &format!("spawn {name}"), made)?;
+    keep(&name, Thing::Task(entry(task, outcome)));
     Ok(())
 }
 
-/// `make`: a task without a name, of the current loop.
-pub(crate) fn make(world: &'static World, op: &'static Value, env: &Rc<Env>) -> Result<(), Error> {
-    let name = world.text(env, &op["name"]);
-    let outcome = Outcome::default();
-    let body = task_body(awaitable(world, &op["aw"], env, &outcome), Arc::clone(&outcome));
-    let on = match op.get("loop") {
-        Some(name) => Ok(event_loop(&world.text(env, name))),
-        None => get_event_loop().map_err(|_| Error::misuse("no-current-loop")),
-    };
-    let made = on.and_then(|on| on.create_task(body).map_err(closed));
-    keep_task(&name, world.tell_error(env, &format!("make {name}"), made)?, outcome);
-    Ok(())
+/// A task without a name.
+pub(crate) fn spawn_unnamed(
+    on: &EventLoop,
+    work: Local<Result<Value, Error>>,
+    outcome: Outcome,
+) -> Result<TaskEntry, Error> {
+    let task = on.create_task(task_body(work, Arc::clone(&outcome))).map_err(closed)?;
+    Ok(entry(task, outcome))
 }
 
 fn closed(_: LoopClosed) -> Error {
     Error::misuse("closed")
 }
 
-fn keep_task(name: &str, task: Task<()>, outcome: Outcome) {
+fn entry(task: Task<Value>, outcome: Outcome) -> TaskEntry {
     let any = (*task).clone();
-    let slot = Rc::new(Some(task).into());
-    keep(name, Thing::Task(TaskEntry { any, slot, outcome }));
+    TaskEntry { any, future: Some(ensure_future(task)), outcome, callbacks: Callbacks::default() }
 }
 
 /// `submit`: hands a coroutine to a loop, from a script.
@@ -138,8 +136,9 @@ pub(crate) fn submit(world: &'static World, op: &'static Value, env: &Env) -> Re
     let name = world.text(env, &op["name"]);
     let outcome = Outcome::default();
     let (coroutine, written) = (Coroutine::new(world, op, env), Arc::clone(&outcome));
-    let future =
-        world.loop_handle(&on).run_with(move || task_body(coroutine.run(Arc::clone(&written)), written));
+    let future = world.loop_handle(&on).run_with(move || async move {
+        task_body(coroutine.run(Arc::clone(&written)), written).await;
+    });
     if let Some(Err(error @ FutureError::LoopClosed(_))) = future.try_result() {
         world.tell_error(env, &format!("submit {name}"), Err::<(), _>(error.into()))?;
     }
@@ -147,51 +146,18 @@ pub(crate) fn submit(world: &'static World, op: &'static Value, env: &Env) -> Re
     Ok(Value::Null)
 }
 
-/// Awaits a task through the one handle that it has, and puts the handle back afterwards.
-struct AwaitTask {
-    entry: TaskEntry,
-    task: Option<Task<()>>,
-}
-
-impl AwaitTask {
-    fn new(entry: TaskEntry) -> Self {
-        let task = entry.slot.borrow_mut().take();
-        assert!(task.is_some(), "perloop has no await of a task by many, nor of one without its handle");
-        Self { entry, task }
-    }
-}
-
-impl Drop for AwaitTask {
-    fn drop(&mut self) {
-        self.entry.slot.replace(self.task.take());
-    }
-}
-
-impl Future for AwaitTask {
-    type Output = Result<Value, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let task = self.task.as_mut().expect("held until this is dropped");
-        let polled = Pin::new(task).poll(cx);
-        polled.map(|ended| match ended {
-            Ok(()) | Err(perloop::TaskError::Taken) => {
-                let outcome = self.entry.outcome.lock().expect("not poisoned").clone();
-                outcome.expect("a body that ends writes its outcome")
-            }
-            Err(error) => Err(error.into()),
-        })
-    }
-}
-
 /// The awaitable that a spec stands for.
 pub(crate) fn awaitable(
     world: &'static World,
     spec: &'static Value,
-    env: &Env,
+    env: &Rc<Env>,
     outcome: &Outcome,
 ) -> Local<Result<Value, Error>> {
-    if spec.is_string() {
-        return Box::pin(AwaitTask::new(world::task(&world.text(env, spec))));
+    if let Some(future) = futures::started(world, spec, env) {
+        return match future {
+            Ok(future) => Box::pin(async move { future.await.map_err(Error::from) }),
+            Err(error) => Box::pin(async move { Err(error) }),
+        };
     }
     match scenario::kind_of(spec) {
         "coro" => Coroutine::new(world, spec, env).run(Arc::clone(outcome)),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::coroutine::{self, Coroutine, Local};
 use crate::error::Error;
+use crate::futures;
 use crate::ops::{self, Flow};
 use crate::script;
 use crate::world::{Env, Outcome, Place, World, event_loop, forget_all};
@@ -82,12 +83,24 @@ fn run(world: &'static World, op: &'static Value, env: &Rc<Env>) -> ops::Done {
 fn run_until_complete(world: &'static World, op: &'static Value, env: &Rc<Env>) -> ops::Done {
     let name = world.text(env, &op["on"]);
     let on = event_loop(&name);
-    let outcome = Outcome::default();
-    let work = coroutine::awaitable(world, &op["aw"], env, &outcome);
-    let main = main_body(work, outcome.clone());
-    world.begin_run(&on);
-    script::watch(world, &on);
-    let ended = running(|| on.run_until_complete(main)).and_then(|()| taken(&outcome));
+    let ended = match futures::started(world, &op["aw"], env) {
+        Some(future) => {
+            world.begin_run(&on);
+            script::watch(world, &on);
+            future.and_then(|future| {
+                running(|| on.run_until_done(&future))?;
+                future.result().map_err(Error::from)
+            })
+        }
+        None => {
+            let outcome = Outcome::default();
+            let work = coroutine::awaitable(world, &op["aw"], env, &outcome);
+            let main = main_body(work, outcome.clone());
+            world.begin_run(&on);
+            script::watch(world, &on);
+            running(|| on.run_until_complete(main)).and_then(|()| taken(&outcome))
+        }
+    };
     world.follow(&on);
     done(world.tell(env, &format!("run_until_complete {name}"), ended), world, op, env)
 }

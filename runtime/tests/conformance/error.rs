@@ -78,6 +78,7 @@ impl From<LoopError> for Error {
             LoopError::AlreadyRunning(_) => Self::misuse("already-running"),
             LoopError::AnotherLoopRunning(_) => Self::misuse("another-loop-running"),
             LoopError::StoppedBeforeDone(_) => Self::misuse("stopped-before-done"),
+            LoopError::WrongLoop(_) => Self("ValueError:different-loop".to_owned()),
             LoopError::Cancelled(cancelled) => Self::from(&cancelled),
             other => Self(format!("{other:?}")),
         }

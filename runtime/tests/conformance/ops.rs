@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::world::{
     self, Env, Place, TaskEntry, Thing, World, current, error_value, event_loop, find, keep, task, task_name,
 };
-use crate::{driver, script, thread_future};
+use crate::{driver, futures, script, thread_future};
 
 /// How a list of ops ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +68,7 @@ pub(crate) fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> D
         _ => {}
     }
     let value = plain(world, op, env)
+        .or_else(|| futures::op(world, op, env))
         .or_else(|| of_task(world, op, env))
         .or_else(|| of_loop(world, op, env))
         .or_else(|| schedule(world, op, env))
@@ -77,7 +78,7 @@ pub(crate) fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> D
     Ok(Flow::Next)
 }
 
-fn message(world: &World, op: &Value, env: &Env) -> String {
+pub(crate) fn message(world: &World, op: &Value, env: &Env) -> String {
     op.get("msg").map(|raw| world.text(env, raw)).unwrap_or_default()
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn branch(world: &World, op: &'static Value, env: &Env) -> &'static V
 fn test(world: &World, cond: &Value, env: &Env) -> bool {
     let verb = cond[0].as_str().expect("a condition");
     if let "done" | "pending" = verb {
-        return task(&world.text(env, &cond[1])).any.done() == (verb == "done");
+        return futures::is_done(&world.text(env, &cond[1])) == (verb == "done");
     }
     let (left, right) = (world.value(env, &cond[1]), world.value(env, &cond[2]));
     let order = || left.as_i64().expect("a number").cmp(&right.as_i64().expect("a number"));
@@ -140,7 +141,7 @@ fn plain(world: &'static World, op: &'static Value, env: &Rc<Env>) -> Answer {
         "run_nested" => return Some(driver::run_nested(world, op, env)),
         "drop" => drop_name(world, &world.text(env, &op["on"]), env),
         "spawn" => return Some(coroutine::spawn(world, op, env).map(|()| Value::Null)),
-        "make" => return Some(coroutine::make(world, op, env).map(|()| Value::Null)),
+        "make" => return Some(futures::make(world, op, env).map(|()| Value::Null)),
         "current" => {
             let name = perloop::current_task().map(|task| json!(task.as_ref().map(task_name)));
             return Some(world.tell(env, "current", name.map_err(|_| Error::misuse("no-running-loop"))));
@@ -196,7 +197,14 @@ fn of_task(world: &'static World, op: &'static Value, env: &Env) -> Answer {
     }
     if !matches!(
         verb,
-        "cancel" | "result" | "exception" | "state" | "add_done_callback" | "get_name" | "set_name"
+        "cancel"
+            | "result"
+            | "exception"
+            | "state"
+            | "add_done_callback"
+            | "remove_done_callback"
+            | "get_name"
+            | "set_name"
     ) {
         return None;
     }
@@ -210,6 +218,10 @@ fn of_task(world: &'static World, op: &'static Value, env: &Env) -> Answer {
         "state" => {
             world.say(env, &format!("state {name} = {}", state(&entry)));
             Ok(Value::Null)
+        }
+        "remove_done_callback" => {
+            let remove = |key| entry.any.remove_done_callback(key);
+            world.tell(env, &label, Ok(entry.callbacks.remove(&op["cb"], remove)))
         }
         "get_name" => world.tell(env, &label, Ok(entry.any.name())),
         "set_name" => {
@@ -242,12 +254,11 @@ pub(crate) fn result(entry: &TaskEntry) -> Result<Value, Error> {
     if !entry.any.done() {
         return Err(Error::named("InvalidState", ""));
     }
-    let ended = entry.slot.borrow().as_ref().map(perloop::Task::result);
-    match ended {
-        Some(Err(perloop::TaskError::Taken)) | Some(Ok(())) => {}
-        Some(Err(error)) => return Err(error.into()),
-        None if entry.any.cancelled() => return Err(Error::named("Cancelled", "")),
-        None => {}
+    if let Some(future) = &entry.future {
+        return future.result().map_err(Error::from);
+    }
+    if entry.any.cancelled() {
+        return Err(Error::named("Cancelled", ""));
     }
     entry.outcome.lock().expect("not poisoned").clone().expect("a body that ends writes its outcome")
 }
@@ -277,11 +288,12 @@ fn state(entry: &TaskEntry) -> String {
 }
 
 fn add_done_callback(world: &'static World, entry: &TaskEntry, callback: &'static str) {
-    entry.any.add_done_callback(move |task| {
+    let key = entry.any.add_done_callback(move |task| {
         let name = task_name(task);
         let vars = HashMap::from([("future".to_owned(), json!(name))]);
         call(world, callback, vars, Some(&name));
     });
+    entry.callbacks.add(callback, key);
 }
 
 /// Ops on loops and handles.

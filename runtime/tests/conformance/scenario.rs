@@ -36,7 +36,6 @@ const NOT_YET: &[&str] = &[
     "expired",
     "for",
     "full",
-    "future",
     "gather",
     "get",
     "get_nowait",
@@ -53,15 +52,12 @@ const NOT_YET: &[&str] = &[
     "qsize",
     "queue_shutdown",
     "release",
-    "remove_done_callback",
     "reschedule",
     "runner_close",
     "runner_get_loop",
     "runner_new",
     "runner_run",
     "set_debug",
-    "set_exception",
-    "set_result",
     "shield",
     "shutdown_asyncgens",
     "shutdown_default_executor",
@@ -71,14 +67,37 @@ const NOT_YET: &[&str] = &[
     "wait",
     "wait_for",
     "with",
+    "wrap_future",
     "yield",
 ];
 
-/// Cases whose missing part does not show in their JSON.
-const NEEDS: &[(&str, &str)] = &[
-    ("cancel-whose-cancel", "an await of a task by many"),
-    ("task-await-self", "an await of a task by many"),
+/// The awaitables that are objects, by the key that tells.
+const AWAITABLES: &[&str] = &[
+    "aclose",
+    "acquire",
+    "anext",
+    "barrier_abort",
+    "barrier_reset",
+    "barrier_wait",
+    "cond_wait",
+    "cond_wait_for",
+    "coro",
+    "event_wait",
+    "executor",
+    "gather",
+    "get",
+    "join",
+    "put",
+    "shield",
+    "sleep",
+    "to_thread",
+    "wait",
+    "wait_for",
+    "wrap",
 ];
+
+/// Cases whose missing part does not show in their JSON.
+const NEEDS: &[(&str, &str)] = &[];
 
 impl Case {
     /// What perloop lacks for the case, if anything.
@@ -144,7 +163,7 @@ fn collect(spec: &'static Value, used: &mut BTreeSet<&'static str>) {
             }
             // A made future is a task, but for what wraps a thread future.
             if fields.get("op").is_some_and(|op| op == "make") && fields["aw"].get("wrap").is_some() {
-                used.insert("future");
+                used.insert("wrap_future");
             }
         }
         _ => {}
@@ -153,9 +172,7 @@ fn collect(spec: &'static Value, used: &mut BTreeSet<&'static str>) {
 
 /// What kind of awaitable a spec stands for.
 pub(crate) fn kind_of(aw: &'static Value) -> &'static str {
-    let kinds = NOT_YET.iter().chain(&["coro", "sleep", "wrap"]).copied();
-    // `timeout` is an argument of some.
-    let mut known = kinds.filter(|kind| *kind != "timeout" && aw.get(kind).is_some());
+    let mut known = AWAITABLES.iter().copied().filter(|kind| aw.get(kind).is_some());
     known.next().expect("a known awaitable")
 }
 

@@ -8,24 +8,26 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use perloop::{
-    AnyTask, EventLoop, ExceptionContext, ExceptionKind, Handle, LoopHandle, Task, TimerHandle, current_task,
-    get_running_loop,
+    AnyTask, EventLoop, ExceptionContext, ExceptionKind, Handle, LoopFuture, LoopHandle, TimerHandle,
+    current_task, get_running_loop,
 };
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::futures::{Callbacks, FutureEntry};
 use crate::script::Scripts;
 use crate::thread_future::ThreadFuture;
 
-/// What a coroutine ended with. Its body writes it, since a task gives its value only once.
+/// What a coroutine ended with. Its body writes it, for who looks without asking for it.
 pub(crate) type Outcome = Arc<Mutex<Option<Result<Value, Error>>>>;
 
-/// A task, and the right to await it while nobody does.
+/// A task, and the future that it sets: not a main task's, which `run` keeps to itself.
 #[derive(Clone)]
 pub(crate) struct TaskEntry {
     pub(crate) any: AnyTask,
-    pub(crate) slot: Rc<RefCell<Option<Task<()>>>>,
+    pub(crate) future: Option<LoopFuture<Value>>,
     pub(crate) outcome: Outcome,
+    pub(crate) callbacks: Callbacks,
 }
 
 /// What a name may stand for in a loop's own thread.
@@ -33,6 +35,7 @@ pub(crate) struct TaskEntry {
 pub(crate) enum Thing {
     Loop(EventLoop),
     Task(TaskEntry),
+    Future(FutureEntry),
     Handle(Handle),
     Timer(TimerHandle),
 }
@@ -391,12 +394,15 @@ pub(crate) fn name_current(label: &str, outcome: &Outcome) {
         return;
     }
     current.set_name(label);
-    let known = LOCAL.with_borrow(|things| {
-        things.values().find_map(|thing| match thing {
-            Thing::Task(entry) if entry.any == current => Some(entry.clone()),
-            _ => None,
-        })
+    let known = LOCAL.with_borrow_mut(|things| {
+        let is_it = |thing: &Thing| matches!(thing, Thing::Task(entry) if entry.any == current);
+        let name = things.iter().find_map(|(name, thing)| is_it(thing).then(|| name.clone()))?;
+        // A name that nobody gave is only for finding it here.
+        if name.starts_with('?') { things.remove(&name) } else { things.get(&name).cloned() }
     });
-    let fresh = || TaskEntry { any: current.clone(), slot: Rc::default(), outcome: Arc::clone(outcome) };
-    keep(label, Thing::Task(known.unwrap_or_else(fresh)));
+    let fresh = || {
+        let (any, outcome) = (current.clone(), Arc::clone(outcome));
+        Thing::Task(TaskEntry { any, future: None, outcome, callbacks: Callbacks::default() })
+    };
+    keep(label, known.unwrap_or_else(fresh));
 }

@@ -1,0 +1,162 @@
+//! What a task can wait for on its loop, whatever its value: a task, or a future.
+
+use std::fmt;
+use std::rc::Rc;
+
+use perloop_bridge::TaskRef;
+
+use crate::cancel::Cancelled;
+use crate::current;
+use crate::loop_future::{AnyState, LoopFuture};
+use crate::task::done::{Watch, Watchers};
+use crate::task::{AnyTask, Task, TaskRecord};
+
+use sealed::{Inside, Sealed};
+
+/// See the [module](self). Clones, and equal ones, are the same thing.
+#[derive(Clone)]
+pub(crate) enum Awaited {
+    Task(TaskRef),
+    Future(Rc<dyn AnyState>),
+}
+
+impl fmt::Debug for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Task(task) => task.fmt(f),
+            Self::Future(_) => f.write_str("a future"),
+        }
+    }
+}
+
+impl PartialEq for Awaited {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Task(one), Self::Task(other)) => one == other,
+            (Self::Future(one), Self::Future(other)) => std::ptr::addr_eq(Rc::as_ptr(one), Rc::as_ptr(other)),
+            _ => false,
+        }
+    }
+}
+
+impl Awaited {
+    /// One whose loop was closed before it ended is never done.
+    pub(crate) fn done(&self) -> bool {
+        match self {
+            Self::Task(task) => AnyTask::new(task.clone()).done(),
+            Self::Future(future) => future.core().done(),
+        }
+    }
+
+    /// Done, or its loop was closed.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Task(task) => task.has_ended(),
+            Self::Future(future) => future.core().done(),
+        }
+    }
+
+    pub(crate) fn ended_by(&self) -> Option<Cancelled> {
+        match self {
+            Self::Task(task) => task.record::<TaskRecord>().rare_if_any()?.cancel.ended_by(),
+            Self::Future(future) => future.core().ended_by(),
+        }
+    }
+
+    pub(crate) fn loop_id(&self) -> u32 {
+        match self {
+            Self::Task(task) => task.record::<TaskRecord>().loop_id(),
+            Self::Future(future) => future.core().loop_id(),
+        }
+    }
+
+    /// The name of the loop that it belongs to, for errors.
+    pub(crate) fn loop_name(&self) -> String {
+        let own = current::find_owned(self.loop_id());
+        own.map_or_else(|| "one that is gone".to_owned(), |own| own.name().to_owned())
+    }
+
+    /// Does `cancel` ask anybody? A gather asks its children.
+    pub(crate) fn can_be_asked(&self) -> bool {
+        match self {
+            Self::Task(task) => !task.has_ended(),
+            Self::Future(future) => future.core().can_be_asked(),
+        }
+    }
+
+    pub(super) fn watch(&self, watch: Watch) -> u64 {
+        self.with_watchers(|watchers| watchers.add(watch))
+    }
+
+    pub(super) fn unwatch(&self, place: u64) -> Option<Watch> {
+        self.with_watchers(|watchers| watchers.remove(place))
+    }
+
+    fn with_watchers<R>(&self, use_them: impl FnOnce(&Watchers) -> R) -> R {
+        match self {
+            Self::Task(task) => use_them(&task.record::<TaskRecord>().waits().watchers),
+            Self::Future(future) => use_them(future.core().watchers()),
+        }
+    }
+
+    /// Has `callback` called when it ends, or soon if it is done.
+    pub(crate) fn add_callback(&self, callback: impl FnOnce(&Awaited) + 'static) -> u64 {
+        super::done::add_callback(self, Box::new(callback))
+    }
+
+    /// False: it was not there any more.
+    pub(crate) fn remove_callback(&self, place: u64) -> bool {
+        // Dropped here, outside of the list's borrow.
+        self.unwatch(place).is_some()
+    }
+}
+
+/// What has an end on its loop: tasks and futures, whatever their values. Their references can stand in one list, for
+/// [`EventLoop::run_until_done`](crate::EventLoop::run_until_done). Nothing else implements it.
+///
+/// # Examples
+/// ```
+/// use perloop::{Waitable, create_future, create_task};
+///
+/// perloop::run(async {
+///     let (future, task) = (create_future::<i32>(), create_task(async { "words" }));
+///     let both: [&dyn Waitable; 2] = [&future, &task];
+///     assert_eq!(both.len(), 2);
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+pub trait Waitable: sealed::Sealed {}
+
+pub(crate) mod sealed {
+    use super::Awaited;
+
+    /// What is behind a [`Waitable`](super::Waitable); of no use outside.
+    #[derive(Debug)]
+    pub struct Inside(pub(crate) Awaited);
+
+    pub trait Sealed {
+        fn inside(&self) -> Inside;
+    }
+}
+
+impl Sealed for AnyTask {
+    fn inside(&self) -> Inside {
+        Inside(self.as_awaited())
+    }
+}
+
+impl<T> Sealed for Task<T> {
+    fn inside(&self) -> Inside {
+        Inside(self.as_awaited())
+    }
+}
+
+impl<T> Sealed for LoopFuture<T> {
+    fn inside(&self) -> Inside {
+        Inside(self.as_awaited())
+    }
+}
+
+impl Waitable for AnyTask {}
+impl<T> Waitable for Task<T> {}
+impl<T> Waitable for LoopFuture<T> {}
