@@ -111,10 +111,14 @@ impl Error for Cancelled {}
 /// Takes back what a [`Cancelled::raise`] said, if that await is dropped before anybody has heard it: a branch that
 /// lost a race.
 #[derive(Debug, Default)]
-struct Raised(Option<Entered>);
+pub(crate) struct Raised(Option<Entered>);
 
 impl Raised {
-    fn begin(cancelled: Cancelled) -> Self {
+    pub(crate) fn is_said(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn begin(cancelled: Cancelled) -> Self {
         let task = step::current().expect("`Cancelled::raise` is awaited in a perloop task");
         let record: &TaskRecord = task.record();
         Self(Some(Entered { task: record.key(), number: record.rare().scopes.raise(cancelled) }))

@@ -93,6 +93,34 @@ plain_error! {
     StoppedBeforeDone: "the event loop was stopped before the future completed; run it again, or do not call `stop`"
 }
 
+plain_error! {
+    /// A timeout's deadline came first: asyncio's `TimeoutError`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{TimedOut, sleep, timeout};
+    ///
+    /// let outcome = perloop::run(timeout(Duration::ZERO, sleep(Duration::MAX)))?;
+    /// assert_eq!(outcome, Err(TimedOut::default()));
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    TimedOut: "the deadline came first; what was awaited has been cancelled"
+}
+
+plain_error! {
+    /// A timeout was to be moved that has not begun, has expired, or has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{TimeoutNotActive, TimeoutScope};
+    ///
+    /// let scope = TimeoutScope::after(None);
+    /// assert_eq!(scope.reschedule(None), Err(TimeoutNotActive::default()));
+    /// ```
+    TimeoutNotActive: "the timeout has not begun, has expired, or has ended; reschedule it while its body runs"
+}
+
 /// This thread has no current loop, see [`get_event_loop`](crate::get_event_loop).
 ///
 /// # Examples

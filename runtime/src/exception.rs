@@ -33,6 +33,8 @@ pub enum ExceptionKind {
     NeverRetrieved,
     /// A task panicked while [`run`](crate::run) was ending it.
     Shutdown,
+    /// What was [`shield`](crate::shield)ed failed after the shield was cancelled.
+    Shielded,
     /// The system refused to wait for events; the loop has built its reactor anew.
     Reactor,
 }
@@ -77,6 +79,7 @@ impl fmt::Display for ExceptionContext {
             ExceptionKind::Callback => "a callback failed",
             ExceptionKind::NeverRetrieved => "a failure that nobody asked for",
             ExceptionKind::Shutdown => "a task failed while the loop was shut down",
+            ExceptionKind::Shielded => "a failure behind a shield that was cancelled",
             ExceptionKind::Reactor => "waiting for events failed",
         };
         write!(f, "{what}: {}", self.message)?;

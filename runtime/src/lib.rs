@@ -90,10 +90,13 @@ mod loop_future;
 mod loop_thread;
 mod reactor;
 mod run;
+mod shield;
 mod signal;
 mod sleep;
 mod task;
+mod timeout;
 mod timers;
+mod wait_for;
 
 pub use perloop_bridge::{
     AnyFuture, AsCompleted, Completion, CrossThreadFuture, DoneAndPending, Forked, FutureError, InvalidState,
@@ -122,7 +125,7 @@ pub use current::{get_event_loop, get_running_loop, new_event_loop, set_event_lo
 pub use deliver::Deliver;
 pub use errors::{
     CloseRunning, Interrupted, LoopError, NoEventLoop, NoRunningLoop, RunError, SetError, StoppedBeforeDone,
-    TaskError, WrongLoop,
+    TaskError, TimedOut, TimeoutNotActive, WrongLoop,
 };
 pub use event_loop::{Builder, EventLoop, Handle, TimerHandle};
 pub use exception::{ExceptionContext, ExceptionKind};
@@ -130,8 +133,11 @@ pub use handle::{LoopHandle, LoopScope, run_coroutine_threadsafe};
 pub use loop_future::{LoopFuture, create_future, ensure_future};
 pub use loop_thread::{JoinError, LoopThread};
 pub use run::run;
+pub use shield::shield;
 pub use sleep::{Sleep, YieldNow, sleep, yield_now};
-pub use task::{AnyTask, CallbackKey, Task, Waitable, all_tasks, create_task, current_task};
+pub use task::{AnyTask, Awaitable, CallbackKey, Task, Waitable, all_tasks, create_task, current_task};
+pub use timeout::{Timeout, TimeoutScope, timeout, timeout_at};
+pub use wait_for::wait_for;
 
 /// The README's programs run as tests.
 #[cfg(doctest)]

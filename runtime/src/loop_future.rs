@@ -105,12 +105,38 @@ impl<T: 'static> State<T> {
         true
     }
 
+    pub(crate) fn as_awaited(self: &Rc<Self>) -> Awaited {
+        Awaited::Future(Rc::clone(self) as Rc<dyn AnyState>)
+    }
+
     /// The outcome, which counts as having been asked for; the value stays where it is.
     pub(crate) fn outcome(&self) -> Result<&T, TaskError> {
         match self.core.error(Look::Retrieve) {
             Some(error) => Err(error),
             None => self.value.get().ok_or(TaskError::NotDone),
         }
+    }
+}
+
+/// The end of a task or future, whatever its value, to await.
+#[derive(Debug)]
+pub(crate) struct End {
+    awaited: Awaited,
+    waiting: Option<Box<Waiting>>,
+}
+
+impl End {
+    pub(crate) fn of(awaited: Awaited) -> Self {
+        Self { awaited, waiting: None }
+    }
+}
+
+impl Future for End {
+    type Output = Result<(), TaskError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { awaited, waiting } = &mut *self;
+        poll_done(awaited, waiting, cx)
     }
 }
 
@@ -156,6 +182,14 @@ impl Core {
     pub(crate) fn ended_by(&self) -> Option<Cancelled> {
         match self.error(Look::Peek) {
             Some(TaskError::Cancelled(cancelled)) => Some(cancelled),
+            _ => None,
+        }
+    }
+
+    /// The failure that it was set to; it counts as having asked.
+    pub(crate) fn failure(&self) -> Option<Panicked> {
+        match self.error(Look::Retrieve) {
+            Some(TaskError::Panicked(panicked)) => Some(panicked),
             _ => None,
         }
     }
@@ -373,7 +407,7 @@ impl<T: 'static> LoopFuture<T> {
 
     pub(crate) fn as_awaited(&self) -> Awaited {
         match &self.source {
-            Source::Own(state) => Awaited::Future(Rc::clone(state) as Rc<dyn AnyState>),
+            Source::Own(state) => state.as_awaited(),
             Source::Task(of) => of.task.as_awaited(),
         }
     }

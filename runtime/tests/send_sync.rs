@@ -47,6 +47,8 @@ matrix! {
     Task<Local>: false false,
     LoopFuture<()>: false false,
     CallbackKey: true true,
+    Timeout<Sleep>: false false,
+    TimeoutScope: false false,
     ExceptionContext: false false,
 }
 
@@ -104,6 +106,8 @@ matrix! {
     StoppedBeforeDone: true true,
     Refusal: true true,
     SetError: true true,
+    TimedOut: true true,
+    TimeoutNotActive: true true,
     ExceptionKind: true true,
 }
 
@@ -116,7 +120,7 @@ fn c_send_sync_matrix() {
     let types: Vec<_> = words.filter(|word| word.starts_with(char::is_uppercase)).collect();
     assert!(types.len() > 40, "{types:?}");
     // Traits, of which nothing is made: it is their implementors' own business.
-    let traits = ["AnyFuture", "Deliver", "Waitable"];
+    let traits = ["AnyFuture", "Deliver", "Awaitable", "Waitable"];
     let is_row = |line: &&str| line.ends_with("true,") || line.ends_with("false,");
     let name =
         |row: &str| row.trim().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use perloop_bridge::TaskRef;
+use perloop_bridge::{Panicked, TaskRef};
 
 use crate::cancel::Cancelled;
 use crate::current;
@@ -60,6 +60,14 @@ impl Awaited {
         match self {
             Self::Task(task) => task.record::<TaskRecord>().rare_if_any()?.cancel.ended_by(),
             Self::Future(future) => future.core().ended_by(),
+        }
+    }
+
+    /// The failure that it ended with; it counts as having asked.
+    pub(crate) fn failure(&self) -> Option<Panicked> {
+        match self {
+            Self::Task(task) => AnyTask::new(task.clone()).exception(),
+            Self::Future(future) => future.core().failure(),
         }
     }
 
@@ -157,6 +165,13 @@ impl<T> Sealed for LoopFuture<T> {
     }
 }
 
+impl<W: Sealed> Sealed for &W {
+    fn inside(&self) -> Inside {
+        (**self).inside()
+    }
+}
+
+impl<W: Waitable> Waitable for &W {}
 impl Waitable for AnyTask {}
 impl<T> Waitable for Task<T> {}
 impl<T> Waitable for LoopFuture<T> {}

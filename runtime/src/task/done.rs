@@ -143,6 +143,7 @@ impl AwaitedTasks {
 }
 
 /// An await of what has not ended.
+#[derive(Debug)]
 pub(crate) enum Waiting {
     For {
         awaited: Awaited,

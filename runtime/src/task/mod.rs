@@ -3,7 +3,8 @@
 pub(crate) mod done;
 pub(crate) mod step;
 
-mod awaited;
+mod awaitable;
+pub(crate) mod awaited;
 mod record;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use std::task::{Context, Poll};
 
 use perloop_bridge::{FutureError, Panicked, TaskRef};
 
+pub use awaitable::Awaitable;
 pub(crate) use awaited::Awaited;
 pub use awaited::Waitable;
 pub(crate) use record::{Failure, Rare, Seed, TaskRecord};

@@ -17,6 +17,7 @@ use crate::futures::{self, Callbacks};
 use crate::ops::{self, Done, Flow};
 use crate::scenario;
 use crate::thread_future::ThreadFuture;
+use crate::timeouts;
 use crate::world::{
     Env, Outcome, Place, Shared, TaskEntry, Thing, World, current, event_loop, format_value, keep,
     name_current,
@@ -168,6 +169,7 @@ pub(crate) fn awaitable(
                 Ok(value)
             })
         }
+        "wait_for" => timeouts::waiting(world, spec, env, outcome),
         "wrap" => {
             let shared = world.future(&world.text(env, &spec["wrap"]));
             Box::pin(async move {
@@ -229,6 +231,7 @@ async fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> Done {
             let _cleanup = Cleanup { world, ops: &op["cleanup"], env };
             run(world, &op["body"], Rc::clone(env)).await
         }
+        "timeout" => timeouts::scope(world, op, env).await,
         "with_cm" => with_context(world, op, env).await,
         _ => ops::one(world, op, env),
     }

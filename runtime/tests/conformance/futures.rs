@@ -6,12 +6,14 @@ use std::rc::Rc;
 
 use perloop::{
     CallbackKey, EventLoop, LoopFuture, Panicked, SetError, create_future, get_event_loop, get_running_loop,
+    shield,
 };
 use serde_json::{Value, json};
 
-use crate::coroutine;
+use crate::coroutine::{self, Local};
 use crate::error::Error;
 use crate::ops;
+use crate::scenario;
 use crate::world::{self, Env, Outcome, Thing, World, error_value, event_loop, find, keep};
 
 /// The callbacks that a future was given, by name: perloop takes them back by key.
@@ -230,5 +232,24 @@ pub(crate) fn started(
     if spec.is_string() {
         return Some(Ok(future_of(&world.text(env, spec))));
     }
-    None
+    match scenario::kind_of(spec) {
+        "shield" => Some(child(world, &spec["shield"], env).map(shield)),
+        _ => None,
+    }
+}
+
+/// As `ensure_future`: a task of what is no future.
+fn child(world: &'static World, spec: &'static Value, env: &Rc<Env>) -> Result<LoopFuture<Value>, Error> {
+    if let Some(future) = started(world, spec, env) {
+        return future;
+    }
+    child_of(coroutine::awaitable(world, spec, env, &Outcome::default()))
+}
+
+/// A task that names itself when its coroutine begins.
+pub(crate) fn child_of(work: Local<Result<Value, Error>>) -> Result<LoopFuture<Value>, Error> {
+    let entry = coroutine::spawn_unnamed(&current_loop()?, work, Outcome::default())?;
+    let future = entry.future.clone().expect("its handle");
+    keep(&format!("?{}", entry.any.name()), Thing::Task(entry));
+    Ok(future)
 }

@@ -13,6 +13,7 @@ mod ops;
 mod scenario;
 mod script;
 mod thread_future;
+mod timeouts;
 mod world;
 
 use std::collections::BTreeSet;

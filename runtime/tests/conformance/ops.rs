@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::world::{
     self, Env, Place, TaskEntry, Thing, World, current, error_value, event_loop, find, keep, task, task_name,
 };
-use crate::{driver, futures, script, thread_future};
+use crate::{driver, futures, script, thread_future, timeouts};
 
 /// How a list of ops ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,7 @@ pub(crate) fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> D
     }
     let value = plain(world, op, env)
         .or_else(|| futures::op(world, op, env))
+        .or_else(|| timeouts::op(world, op, env))
         .or_else(|| of_task(world, op, env))
         .or_else(|| of_loop(world, op, env))
         .or_else(|| schedule(world, op, env))

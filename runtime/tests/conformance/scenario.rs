@@ -33,7 +33,6 @@ const NOT_YET: &[&str] = &[
     "event_set",
     "event_wait",
     "executor",
-    "expired",
     "for",
     "full",
     "gather",
@@ -52,20 +51,16 @@ const NOT_YET: &[&str] = &[
     "qsize",
     "queue_shutdown",
     "release",
-    "reschedule",
     "runner_close",
     "runner_get_loop",
     "runner_new",
     "runner_run",
     "set_debug",
-    "shield",
     "shutdown_asyncgens",
     "shutdown_default_executor",
     "task_done",
-    "timeout",
     "to_thread",
     "wait",
-    "wait_for",
     "with",
     "wrap_future",
     "yield",
@@ -156,8 +151,9 @@ fn collect(spec: &'static Value, used: &mut BTreeSet<&'static str>) {
         Value::Object(fields) => {
             used.extend(fields.get("op").and_then(Value::as_str));
             for (key, value) in fields {
-                if key == "aw" && value.is_object() {
-                    used.insert(kind_of(value));
+                if matches!(key.as_str(), "aw" | "wait_for" | "shield" | "gather" | "aws") {
+                    let given = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+                    used.extend(given.iter().filter(|aw| aw.is_object()).map(kind_of));
                 }
                 collect(value, used);
             }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use perloop::{
-    AnyTask, EventLoop, ExceptionContext, ExceptionKind, Handle, LoopFuture, LoopHandle, TimerHandle,
-    current_task, get_running_loop,
+    AnyTask, EventLoop, ExceptionContext, ExceptionKind, Handle, LoopFuture, LoopHandle, TimeoutScope,
+    TimerHandle, current_task, get_running_loop,
 };
 use serde_json::{Value, json};
 
@@ -38,6 +38,7 @@ pub(crate) enum Thing {
     Future(FutureEntry),
     Handle(Handle),
     Timer(TimerHandle),
+    Scope(TimeoutScope),
 }
 
 /// What a name may stand for in any thread.
@@ -305,6 +306,7 @@ impl World {
         let code = match context.kind {
             ExceptionKind::Callback => "callback",
             ExceptionKind::Shutdown => "shutdown",
+            ExceptionKind::Shielded => "shielded",
             ExceptionKind::NeverRetrieved if !self.state().is_dropping => return,
             ExceptionKind::NeverRetrieved => "never-retrieved",
             _ => "?",

@@ -1,0 +1,78 @@
+//! `shield`: an await that may be cancelled without what it waits for.
+
+use std::panic::Location;
+use std::rc::{Rc, Weak};
+
+use crate::current;
+use crate::event_loop::{EventLoop, WeakLoop};
+use crate::exception::{ExceptionContext, ExceptionKind};
+use crate::loop_future::{self, AnyState, LoopFuture, State};
+use crate::task::Awaited;
+
+/// Makes a future that ends as the given one does, and can be cancelled, or await in a task that is cancelled, while
+/// the given one goes on: asyncio's `shield`. Of a future that is done it is that future. For a coroutine make a task
+/// first, and keep it: what nobody holds goes on as well, but nobody hears how it ends.
+///
+/// Cancelling the inner one cancels the shield. If the shield was cancelled and the inner one fails later, the
+/// exception handler hears of it.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use perloop::{create_task, ensure_future, shield, sleep, wait_for};
+///
+/// perloop::run(async {
+///     let work = ensure_future(create_task(async {
+///         sleep(Duration::from_millis(2)).await;
+///         42
+///     }));
+///     assert!(wait_for(shield(&work), Duration::from_millis(1)).await.is_err());
+///     assert_eq!(work.await, Ok(42)); // it went on
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[track_caller]
+pub fn shield<T: Clone + 'static>(awaitable: impl Into<LoopFuture<T>>) -> LoopFuture<T> {
+    let inner = awaitable.into();
+    let awaited = inner.as_awaited();
+    let own = current::find_owned(awaited.loop_id());
+    let Some(own) = own.filter(|_| !awaited.done()) else { return inner };
+    let outer = State::new(&own, Location::caller());
+    link(&own, &inner, &outer);
+    LoopFuture::new(outer)
+}
+
+fn link<T: Clone + 'static>(own: &EventLoop, inner: &LoopFuture<T>, outer: &Rc<State<T>>) {
+    let to = Rc::downgrade(outer);
+    let place = inner.add_done_callback(move |inner| pass_on(inner, &to));
+    let waits_for = inner.as_awaited();
+    let (of, outer) = (own.downgrade(), outer.as_awaited());
+    outer.add_callback(move |_| {
+        // Cancelled first: from now on a failure of the inner one is nobody's.
+        if waits_for.remove_callback(place.0) {
+            waits_for.add_callback(move |inner| report(inner, &of));
+        }
+    });
+}
+
+/// The inner one has ended.
+fn pass_on<T: Clone + 'static>(inner: &LoopFuture<T>, to: &Weak<State<T>>) {
+    let Some(outer) = to.upgrade() else { return };
+    if inner.cancelled() {
+        let outer: Rc<dyn AnyState> = outer;
+        loop_future::cancel(&outer, None);
+    } else {
+        outer.settle(inner.result());
+    }
+}
+
+fn report(inner: &Awaited, of: &WeakLoop) {
+    if let (Some(panicked), Some(own)) = (inner.failure(), of.upgrade()) {
+        own.call_exception_handler(&ExceptionContext {
+            kind: ExceptionKind::Shielded,
+            message: panicked.message().to_owned(),
+            panicked: Some(panicked),
+            task: None,
+        });
+    }
+}

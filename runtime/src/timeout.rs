@@ -1,0 +1,410 @@
+//! `timeout`: a scope whose body is asked to stop at a deadline.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use perloop_bridge::{Call, CallRef, Ready, TaskRef};
+use pin_project_lite::pin_project;
+
+use crate::cancel::{CatchCancelled, Raised, catch_cancelled};
+use crate::current;
+use crate::errors::{TimedOut, TimeoutNotActive};
+use crate::event_loop::{EventLoop, Timer, WeakLoop};
+use crate::task::{AnyTask, step};
+use crate::timers::TimerKey;
+
+/// Runs `body`, and if it has not ended `delay` after the first poll, asks it to stop: asyncio's `timeout`. Without a
+/// delay it waits for ever. See [`TimeoutScope`] for a deadline that can be moved.
+///
+/// What is awaited is [cancelled](crate::AnyTask::cancel), clean-up may await and is waited for, and then `TimedOut`
+/// comes. A body that does not suspend is never interrupted; one that catches the request and goes on gives its value,
+/// however late. With a delay of zero the body runs to its first wait.
+///
+/// If the body awaits a task, the request goes to that task, and a body that returns how it ended, an
+/// `Err(TaskError::Cancelled)`, gives a value like any other. [`wait_for`](crate::wait_for) makes `TimedOut` of it.
+///
+/// Cancel safety: that of `body`. A request from elsewhere passes through.
+///
+/// # Errors
+/// [`TimedOut`].
+///
+/// # Panics
+/// When it is polled outside of a perloop task.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use perloop::{TimedOut, sleep, timeout};
+///
+/// perloop::run(async {
+///     let moment = Duration::from_millis(1);
+///     assert_eq!(timeout(moment, async { 42 }).await, Ok(42));
+///     assert_eq!(timeout(moment, sleep(Duration::MAX)).await, Err(TimedOut::default()));
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+pub fn timeout<F: Future>(delay: impl Into<Option<Duration>>, body: F) -> Timeout<F> {
+    TimeoutScope::after(delay).run(body)
+}
+
+/// As [`timeout`], for a time of the loop's clock ([`EventLoop::time`]): asyncio's `timeout_at`.
+///
+/// # Errors
+/// [`TimedOut`].
+///
+/// # Panics
+/// When it is polled outside of a perloop task.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use perloop::{EventLoop, get_running_loop, sleep, timeout_at};
+///
+/// let event_loop = EventLoop::builder().virtual_time();
+/// event_loop.run(async {
+///     let noon = Duration::from_secs(12 * 3600);
+///     assert!(timeout_at(noon, sleep(Duration::MAX)).await.is_err());
+///     assert_eq!(get_running_loop().map(|running| running.time()), Ok(noon));
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+pub fn timeout_at<F: Future>(when: impl Into<Option<Duration>>, body: F) -> Timeout<F> {
+    TimeoutScope::at(when).run(body)
+}
+
+/// A timeout that can be asked and moved while its body runs, by the body or by others: what asyncio's
+/// `async with timeout(...) as scope` binds. Clones are the same scope. It belongs to its loop's thread.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use perloop::{EventLoop, TimeoutScope, get_running_loop, sleep};
+///
+/// EventLoop::builder().virtual_time().run(async {
+///     let scope = TimeoutScope::after(Duration::from_secs(1));
+///     let body = async {
+///         let now = get_running_loop().expect("it runs").time();
+///         scope.reschedule(now + Duration::from_secs(60)).expect("it is active");
+///         sleep(Duration::from_secs(30)).await;
+///     };
+///     assert_eq!(scope.run(body).await, Ok(()));
+///     assert!(!scope.expired());
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[derive(Clone)]
+pub struct TimeoutScope(Rc<Scope>);
+
+struct Scope {
+    stage: Cell<Stage>,
+    deadline: Cell<Deadline>,
+    alarm: Cell<Alarm>,
+    /// Calls in the ready list that were taken back. They stand before all that are to count.
+    stale_calls: Cell<usize>,
+    entered: RefCell<Option<Entered>>,
+}
+
+/// | stage | what is true | left by |
+/// | --- | --- | --- |
+/// | `Created` | the body has not begun | the first poll |
+/// | `Active` | the body runs, and an alarm is set if there is a deadline | the alarm, the body's end |
+/// | `Expiring` | the task was asked to stop | the body's end |
+/// | `Ended` | the body has ended, without an expiry or after one | |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Created,
+    Active,
+    Expiring,
+    Ended { expired: bool },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Deadline {
+    Never,
+    /// Counted from the first poll.
+    After(Duration),
+    At(Duration),
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Alarm {
+    #[default]
+    None,
+    /// It stands in the ready list.
+    Soon,
+    Timer(TimerKey),
+}
+
+/// Where the body runs.
+struct Entered {
+    of: WeakLoop,
+    task: TaskRef,
+    /// The requests to the task that were there before.
+    requests: usize,
+}
+
+impl TimeoutScope {
+    fn new(deadline: Deadline) -> Self {
+        Self(Rc::new(Scope {
+            stage: Cell::new(Stage::Created),
+            deadline: Cell::new(deadline),
+            alarm: Cell::default(),
+            stale_calls: Cell::new(0),
+            entered: RefCell::default(),
+        }))
+    }
+
+    /// A scope that expires `delay` after its body begins, or never.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(perloop::TimeoutScope::after(None).when(), None);
+    /// ```
+    pub fn after(delay: impl Into<Option<Duration>>) -> Self {
+        Self::new(delay.into().map_or(Deadline::Never, Deadline::After))
+    }
+
+    /// A scope that expires at a time of the loop's clock, or never.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let noon = Duration::from_secs(12 * 3600);
+    /// assert_eq!(perloop::TimeoutScope::at(noon).when(), Some(noon));
+    /// ```
+    pub fn at(when: impl Into<Option<Duration>>) -> Self {
+        Self::new(when.into().map_or(Deadline::Never, Deadline::At))
+    }
+
+    /// Runs `body` under this timeout, see [`timeout`]. A scope runs one body.
+    ///
+    /// # Panics
+    /// When what it gives is polled outside of a perloop task, or the scope has run another body.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::TimeoutScope;
+    ///
+    /// perloop::run(async {
+    ///     let scope = TimeoutScope::after(None);
+    ///     assert_eq!(scope.run(async { 42 }).await, Ok(42));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn run<F: Future>(&self, body: F) -> Timeout<F> {
+        let membership = Membership { scope: self.clone(), has_begun: false };
+        Timeout { body: catch_cancelled(body), membership, raised: Raised::default() }
+    }
+
+    /// Moves the deadline, to a time of the loop's clock or to never. One that is past expires in the next turn:
+    /// asyncio's `reschedule`.
+    ///
+    /// # Errors
+    /// Before the body began, and after the scope expired or ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{TimeoutNotActive, TimeoutScope};
+    ///
+    /// let scope = TimeoutScope::after(None);
+    /// assert_eq!(scope.reschedule(None), Err(TimeoutNotActive::default()));
+    /// ```
+    pub fn reschedule(&self, when: impl Into<Option<Duration>>) -> Result<(), TimeoutNotActive> {
+        if self.0.stage.get() != Stage::Active {
+            return Err(TimeoutNotActive);
+        }
+        self.take_back_alarm();
+        self.0.deadline.set(when.into().map_or(Deadline::Never, Deadline::At));
+        self.set_alarm();
+        Ok(())
+    }
+
+    /// Says whether the deadline came while the body ran, whatever the body made of it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{TimeoutScope, sleep};
+    ///
+    /// perloop::run(async {
+    ///     let scope = TimeoutScope::after(Duration::ZERO);
+    ///     assert!(scope.run(sleep(Duration::MAX)).await.is_err() && scope.expired());
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn expired(&self) -> bool {
+        matches!(self.0.stage.get(), Stage::Expiring | Stage::Ended { expired: true })
+    }
+
+    /// Returns the deadline on the loop's clock. None if there is none, or it is counted from a beginning that is
+    /// still to come.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::TimeoutScope;
+    ///
+    /// assert_eq!(TimeoutScope::after(Duration::from_secs(1)).when(), None);
+    /// ```
+    pub fn when(&self) -> Option<Duration> {
+        match self.0.deadline.get() {
+            Deadline::At(when) => Some(when),
+            Deadline::Never | Deadline::After(_) => None,
+        }
+    }
+
+    fn enter(&self) {
+        assert!(self.0.stage.get() == Stage::Created, "a timeout scope runs one body");
+        let task = step::current().expect("`timeout` is awaited in a perloop task");
+        let requests = AnyTask::new(task.clone()).cancelling();
+        let running = current::get_running_loop().expect("a task's step runs");
+        if let Deadline::After(delay) = self.0.deadline.get() {
+            self.0.deadline.set(Deadline::At(running.0.clock.deadline_after(delay)));
+        }
+        self.0.entered.replace(Some(Entered { of: running.downgrade(), task, requests }));
+        self.0.stage.set(Stage::Active);
+        self.set_alarm();
+    }
+
+    fn event_loop(&self) -> Option<EventLoop> {
+        self.0.entered.borrow().as_ref().and_then(|entered| entered.of.upgrade())
+    }
+
+    fn set_alarm(&self) {
+        let (Some(when), Some(own)) = (self.when(), self.event_loop()) else { return };
+        let call = CallRef(Rc::clone(&self.0) as Rc<dyn Call>);
+        if when <= own.0.clock.time() {
+            own.0.home.push(Ready::Call(call));
+            self.0.alarm.set(Alarm::Soon);
+        } else {
+            let timer = own.0.timers.borrow_mut().insert(when, Timer::Call(call));
+            self.0.alarm.set(Alarm::Timer(timer));
+        }
+    }
+
+    fn take_back_alarm(&self) {
+        let is_queued = match self.0.alarm.take() {
+            Alarm::None => false,
+            Alarm::Soon => true,
+            // One that is not there any more has fired, and its call is still to come.
+            Alarm::Timer(timer) => {
+                self.event_loop().is_some_and(|own| own.0.timers.borrow_mut().remove(timer).is_none())
+            }
+        };
+        if is_queued {
+            self.0.stale_calls.set(self.0.stale_calls.get() + 1);
+        }
+    }
+
+    /// The body has ended. True if the request that met it was this scope's, and no other.
+    fn leave(&self) -> bool {
+        self.take_back_alarm();
+        let entered = self.0.entered.take();
+        let has_expired = self.expired();
+        self.0.stage.set(Stage::Ended { expired: has_expired });
+        entered
+            .is_some_and(|entered| has_expired && AnyTask::new(entered.task).uncancel() <= entered.requests)
+    }
+}
+
+impl Call for Scope {
+    fn call(self: Rc<Self>) {
+        if let Some(stale) = self.stale_calls.get().checked_sub(1) {
+            self.stale_calls.set(stale);
+            return;
+        }
+        self.alarm.take();
+        self.stage.set(Stage::Expiring);
+        let task = self.entered.borrow().as_ref().map(|entered| entered.task.clone());
+        if let Some(task) = task {
+            step::cancel(&task, None);
+        }
+    }
+}
+
+impl fmt::Debug for TimeoutScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (when, stage) = (self.when(), self.0.stage.get());
+        f.debug_struct("TimeoutScope").field("when", &when).field("stage", &stage).finish()
+    }
+}
+
+/// Leaves the scope when the body is done with or dropped.
+#[derive(Debug)]
+struct Membership {
+    scope: TimeoutScope,
+    has_begun: bool,
+}
+
+impl Membership {
+    fn begin(&mut self) {
+        if !self.has_begun {
+            self.scope.enter();
+            self.has_begun = true;
+        }
+    }
+
+    fn end(&mut self) -> bool {
+        std::mem::take(&mut self.has_begun) && self.scope.leave()
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+pin_project! {
+    /// The future that [`timeout`] and its kin make.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{Timeout, YieldNow, timeout, yield_now};
+    ///
+    /// let limited: Timeout<YieldNow> = timeout(Duration::from_secs(1), yield_now());
+    /// assert_eq!(perloop::run(limited)?, Ok(()));
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Timeout<F> {
+        // Dropped first: what its destructors do is still inside of the scope.
+        #[pin]
+        body: CatchCancelled<F>,
+        membership: Membership,
+        raised: Raised,
+    }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, TimedOut>;
+
+    /// # Panics
+    /// Polled again after it was ready, or outside of a perloop task.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if this.raised.is_said() {
+            // Whoever hears it drops this.
+            return Poll::Pending;
+        }
+        this.membership.begin();
+        let ended = ready!(this.body.poll(cx));
+        let is_own = this.membership.end();
+        match ended {
+            Ok(value) => Poll::Ready(Ok(value)),
+            Err(_) if is_own => Poll::Ready(Err(TimedOut)),
+            Err(cancelled) => {
+                *this.raised = Raised::begin(cancelled);
+                Poll::Pending
+            }
+        }
+    }
+}

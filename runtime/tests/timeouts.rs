@@ -1,0 +1,156 @@
+//! Timeouts: scopes, `wait_for`, `shield`, and what they leave behind.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use perloop::{
+    AnyTask, EventLoop, TaskError, TimedOut, TimeoutNotActive, TimeoutScope, catch_cancelled, create_future,
+    create_task, current_task, ensure_future, get_running_loop, shield, sleep, timeout, wait_for, yield_now,
+};
+
+const MOMENT: Duration = Duration::from_millis(1);
+const LONG: Duration = Duration::from_secs(3600);
+
+fn in_virtual_time<T>(main: impl Future<Output = T>) -> T {
+    EventLoop::builder().virtual_time().run(main).expect("main ends by itself")
+}
+
+fn this_task() -> AnyTask {
+    current_task().expect("a loop runs").expect("a task's step")
+}
+
+fn now() -> Duration {
+    get_running_loop().expect("it runs").time()
+}
+
+#[test]
+fn of_nested_scopes_only_the_one_that_expired_converts() {
+    in_virtual_time(async {
+        let inner_ended = Cell::new(false);
+        let outer = timeout(2 * MOMENT, async {
+            let inner = timeout(LONG, sleep(LONG)).await;
+            inner_ended.set(true);
+            inner
+        });
+        assert_eq!(outer.await, Err(TimedOut::default()));
+        assert!(!inner_ended.get());
+        assert_eq!(this_task().cancelling(), 0);
+        let outer = timeout(LONG, timeout(MOMENT, sleep(LONG)));
+        assert_eq!(outer.await, Ok(Err(TimedOut::default())));
+    });
+}
+
+#[test]
+fn a_body_that_ends_in_time_leaves_no_timer() {
+    in_virtual_time(async {
+        assert_eq!(timeout(LONG, async { 42 }).await, Ok(42));
+        assert_eq!(get_running_loop().expect("it runs").next_deadline(), None);
+        drop(timeout(LONG, sleep(LONG)));
+        assert_eq!(get_running_loop().expect("it runs").next_deadline(), None);
+    });
+}
+
+#[test]
+fn a_scope_that_is_given_up_takes_its_alarm_and_its_request_along() {
+    in_virtual_time(async {
+        let task = this_task();
+        let mut given_up = Box::pin(timeout(Duration::ZERO, sleep(LONG)));
+        std::future::poll_fn(|cx| {
+            assert!(given_up.as_mut().poll(cx).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        drop(given_up);
+        sleep(MOMENT).await;
+        assert_eq!(task.cancelling(), 0);
+    });
+}
+
+#[test]
+fn a_request_from_elsewhere_passes_also_at_the_instant_of_the_deadline() {
+    in_virtual_time(async {
+        let task = create_task(timeout(MOMENT, sleep(LONG)));
+        sleep(MOMENT).await;
+        task.cancel();
+        let any: AnyTask = (*task).clone();
+        assert!(task.await.is_err_and(|error| error.is_cancelled()));
+        assert!(any.cancelled());
+    });
+}
+
+#[test]
+fn a_body_that_swallows_the_request_gives_its_value_late() {
+    in_virtual_time(async {
+        let scope = TimeoutScope::after(MOMENT);
+        let body = async {
+            assert!(catch_cancelled(sleep(LONG)).await.is_err());
+            sleep(MOMENT).await;
+            42
+        };
+        assert_eq!(scope.run(body).await, Ok(42));
+        assert!(scope.expired());
+        assert_eq!(scope.reschedule(LONG), Err(TimeoutNotActive::default()));
+        assert_eq!((this_task().cancelling(), now()), (0, 2 * MOMENT));
+    });
+}
+
+#[test]
+fn rescheduling_counts_also_when_the_alarm_has_rung_and_not_been_heard() {
+    in_virtual_time(async {
+        let scope = TimeoutScope::after(MOMENT);
+        // Its timer comes first, so that it runs between the alarm's timer and the alarm.
+        let other = scope.clone();
+        let later = move || other.reschedule(5 * MOMENT).expect("it has not expired");
+        get_running_loop().expect("it runs").call_later(MOMENT, later).expect("it is open");
+        assert_eq!(scope.run(sleep(LONG)).await, Err(TimedOut::default()));
+        assert_eq!(now(), 5 * MOMENT);
+    });
+}
+
+#[test]
+fn clean_up_is_waited_for_and_its_panic_is_what_comes() {
+    in_virtual_time(async {
+        let slow = create_task(async {
+            let cancelled = catch_cancelled(sleep(LONG)).await.expect_err("it is asked");
+            sleep(3 * MOMENT).await;
+            cancelled.raise().await
+        });
+        assert!(matches!(wait_for(slow, MOMENT).await, Err(TimedOut { .. })));
+        assert_eq!(now(), 4 * MOMENT);
+        let failing = create_task(async {
+            assert!(catch_cancelled(sleep(LONG)).await.is_ok(), "clean-up");
+        });
+        assert!(matches!(wait_for(failing, MOMENT).await, Ok(Err(TaskError::Panicked(_)))));
+    });
+}
+
+#[test]
+fn wait_for_of_what_others_cancelled_is_no_timeout() {
+    in_virtual_time(async {
+        let future = create_future::<()>();
+        future.cancel();
+        assert!(matches!(wait_for(&future, LONG).await, Ok(Err(TaskError::Cancelled(_)))));
+        let task = create_task(sleep(LONG));
+        assert_eq!(wait_for(task, Duration::ZERO).await, Err(TimedOut::default()));
+    });
+}
+
+#[test]
+fn a_shield_keeps_a_request_from_what_it_shields() {
+    in_virtual_time(async {
+        let has_ended = Rc::new(Cell::new(false));
+        let flag = Rc::clone(&has_ended);
+        let inner = ensure_future(create_task(async move {
+            sleep(5 * MOMENT).await;
+            flag.set(true);
+        }));
+        let waiter = create_task(shield(&inner));
+        yield_now().await;
+        waiter.cancel();
+        assert!(waiter.await.is_err_and(|error| error.is_cancelled()));
+        assert!(!inner.done());
+        assert_eq!(inner.await, Ok(()));
+        assert!(has_ended.get());
+    });
+}
