@@ -431,3 +431,40 @@ impl fmt::Display for SetError {
 }
 
 impl Error for SetError {}
+
+/// Why [`wait`](crate::wait) does not wait.
+///
+/// # Examples
+/// ```
+/// use perloop::{ReturnWhen, WaitError, wait};
+///
+/// let outcome = perloop::run(async { wait(&[], ReturnWhen::AllCompleted, None).await })?;
+/// assert_eq!(outcome, Err(WaitError::Nothing));
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// There is nothing to wait for.
+    Nothing,
+    /// One belongs to another loop.
+    WrongLoop(WrongLoop),
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("there is nothing to wait for; give `wait` a task or future"),
+            Self::WrongLoop(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for WaitError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Nothing => None,
+            Self::WrongLoop(error) => Some(error),
+        }
+    }
+}

@@ -78,6 +78,7 @@
 //! purpose. An exception is an `Err`; a panic ends the task that it happens in, and is its outcome.
 #![deny(unsafe_code)]
 
+mod as_completed;
 mod cancel;
 mod clock;
 mod current;
@@ -96,6 +97,7 @@ mod sleep;
 mod task;
 mod timeout;
 mod timers;
+mod wait;
 mod wait_for;
 
 pub use perloop_bridge::{
@@ -120,12 +122,13 @@ pub mod threads {
     pub use perloop_bridge::{as_completed, wait};
 }
 
+pub use as_completed::{Completions, as_completed};
 pub use cancel::{Cancelled, CatchCancelled, catch_cancelled};
 pub use current::{get_event_loop, get_running_loop, new_event_loop, set_event_loop};
 pub use deliver::Deliver;
 pub use errors::{
     CloseRunning, Interrupted, LoopError, NoEventLoop, NoRunningLoop, RunError, SetError, StoppedBeforeDone,
-    TaskError, TimedOut, TimeoutNotActive, WrongLoop,
+    TaskError, TimedOut, TimeoutNotActive, WaitError, WrongLoop,
 };
 pub use event_loop::{Builder, EventLoop, Handle, TimerHandle};
 pub use exception::{ExceptionContext, ExceptionKind};
@@ -137,6 +140,7 @@ pub use shield::shield;
 pub use sleep::{Sleep, YieldNow, sleep, yield_now};
 pub use task::{AnyTask, Awaitable, CallbackKey, Task, Waitable, all_tasks, create_task, current_task};
 pub use timeout::{Timeout, TimeoutScope, timeout, timeout_at};
+pub use wait::wait;
 pub use wait_for::wait_for;
 
 /// The README's programs run as tests.

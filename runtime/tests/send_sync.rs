@@ -49,6 +49,7 @@ matrix! {
     CallbackKey: true true,
     Timeout<Sleep>: false false,
     TimeoutScope: false false,
+    Completions<AnyTask>: false false,
     ExceptionContext: false false,
 }
 
@@ -108,6 +109,7 @@ matrix! {
     SetError: true true,
     TimedOut: true true,
     TimeoutNotActive: true true,
+    WaitError: true true,
     ExceptionKind: true true,
 }
 

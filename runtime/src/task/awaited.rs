@@ -71,6 +71,19 @@ impl Awaited {
         }
     }
 
+    /// Did it end otherwise than by a value or cancelled? It counts as having asked.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure().is_some()
+    }
+
+    /// Tells it from all others that are alive.
+    pub(crate) fn key(&self) -> usize {
+        match self {
+            Self::Task(task) => std::ptr::from_ref(task.record::<TaskRecord>()).addr(),
+            Self::Future(future) => Rc::as_ptr(future).addr(),
+        }
+    }
+
     pub(crate) fn loop_id(&self) -> u32 {
         match self {
             Self::Task(task) => task.record::<TaskRecord>().loop_id(),

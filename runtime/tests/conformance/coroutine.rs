@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::futures::{self, Callbacks};
 use crate::ops::{self, Done, Flow};
 use crate::scenario;
+use crate::several;
 use crate::thread_future::ThreadFuture;
 use crate::timeouts;
 use crate::world::{
@@ -169,6 +170,7 @@ pub(crate) fn awaitable(
                 Ok(value)
             })
         }
+        "wait" => several::waiting(world, spec, env),
         "wait_for" => timeouts::waiting(world, spec, env, outcome),
         "wrap" => {
             let shared = world.future(&world.text(env, &spec["wrap"]));
@@ -231,6 +233,7 @@ async fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> Done {
             let _cleanup = Cleanup { world, ops: &op["cleanup"], env };
             run(world, &op["body"], Rc::clone(env)).await
         }
+        "as_completed" => several::completing(world, op, env).await,
         "timeout" => timeouts::scope(world, op, env).await,
         "with_cm" => with_context(world, op, env).await,
         _ => ops::one(world, op, env),

@@ -12,6 +12,7 @@ mod futures;
 mod ops;
 mod scenario;
 mod script;
+mod several;
 mod thread_future;
 mod timeouts;
 mod world;

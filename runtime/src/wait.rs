@@ -1,0 +1,133 @@
+//! `wait`: until some or all of several tasks and futures are done.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::panic::Location;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use perloop_bridge::{DoneAndPending, ReturnWhen};
+
+use crate::current;
+use crate::errors::{WaitError, WrongLoop};
+use crate::event_loop::{EventLoop, TimerHandle};
+use crate::loop_future::{End, State};
+use crate::task::{Awaited, Waitable};
+
+/// Waits until enough of several tasks and futures are done, or the time is up, and tells which are, by their places in
+/// the list: asyncio's `wait`. It asks none of them for its outcome, and cancels none, neither at the timeout nor when
+/// the awaiting task is cancelled. Without a timeout it waits for as long as it takes.
+///
+/// `FirstException` means a panic, or a future that was set to a failure: an `Err` is a value. What is given twice
+/// counts once, and stands at both places. It takes two turns even if all are done.
+///
+/// Cancel safe.
+///
+/// # Errors
+/// If there is nothing to wait for, or something of another loop.
+///
+/// # Panics
+/// When it is polled outside of a running loop.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use perloop::{ReturnWhen, create_task, sleep, wait};
+///
+/// perloop::run(async {
+///     let quick = create_task(async { 42 });
+///     let slow = create_task(sleep(Duration::MAX));
+///     let found = wait(&[&quick, &slow], ReturnWhen::FirstCompleted, None).await?;
+///     assert_eq!((found.done, found.pending), (vec![0], vec![1]));
+///     assert_eq!(quick.result(), Ok(42));
+///     Ok::<(), perloop::WaitError>(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn wait(
+    several: &[&dyn Waitable],
+    when: ReturnWhen,
+    timeout: impl Into<Option<Duration>>,
+) -> Result<DoneAndPending, WaitError> {
+    let timeout = timeout.into();
+    let own = current::get_running_loop().expect("`wait` is awaited on a running loop");
+    let several: Vec<Awaited> = several.iter().map(|one| one.inside().0).collect();
+    check(&own, &several)?;
+    let (waiter, watching) = Watching::begin(&own, &several, when, timeout);
+    // Only a request to this task ends it otherwise.
+    let _set = End::of(waiter.as_awaited()).await;
+    drop(watching);
+    let (done, pending) = (0..several.len()).partition(|place| several[*place].done());
+    Ok(DoneAndPending { done, pending })
+}
+
+fn check(own: &EventLoop, several: &[Awaited]) -> Result<(), WaitError> {
+    if several.is_empty() {
+        return Err(WaitError::Nothing);
+    }
+    match several.iter().find(|awaited| awaited.loop_id() != own.id()) {
+        None => Ok(()),
+        Some(awaited) => {
+            let belongs_to = awaited.loop_name();
+            Err(WaitError::WrongLoop(WrongLoop { belongs_to, used_on: own.name().to_owned() }))
+        }
+    }
+}
+
+/// Callbacks on all of them, and a timer, as long as this lives.
+struct Watching {
+    places: Vec<(Awaited, u64)>,
+    timer: Option<TimerHandle>,
+}
+
+impl Watching {
+    fn begin(
+        own: &EventLoop,
+        several: &[Awaited],
+        when: ReturnWhen,
+        timeout: Option<Duration>,
+    ) -> (Rc<State<()>>, Self) {
+        let waiter = State::new(own, Location::caller());
+        let mut seen = HashSet::new();
+        let unlike: Vec<_> = several.iter().filter(|awaited| seen.insert(awaited.key())).collect();
+        let left = Rc::new(Cell::new(unlike.len()));
+        let watch = |awaited: &Awaited| {
+            let (waiter, left) = (Rc::downgrade(&waiter), Rc::clone(&left));
+            let place = awaited.add_callback(move |ended| one_ended(ended, &waiter, &left, when));
+            (awaited.clone(), place)
+        };
+        let places = unlike.into_iter().map(watch).collect();
+        let late = Rc::downgrade(&waiter);
+        let timer = timeout.and_then(|timeout| own.call_later(timeout, move || release(&late)).ok());
+        (waiter, Self { places, timer })
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        for (awaited, place) in &self.places {
+            awaited.remove_callback(*place);
+        }
+        if let Some(timer) = &self.timer {
+            timer.cancel();
+        }
+    }
+}
+
+fn one_ended(ended: &Awaited, waiter: &Weak<State<()>>, left: &Cell<usize>, when: ReturnWhen) {
+    left.set(left.get() - 1);
+    let is_enough = match when {
+        ReturnWhen::AllCompleted => false,
+        ReturnWhen::FirstCompleted => true,
+        ReturnWhen::FirstException => ended.has_failed(),
+    };
+    if is_enough || left.get() == 0 {
+        release(waiter);
+    }
+}
+
+fn release(waiter: &Weak<State<()>>) {
+    if let Some(waiter) = waiter.upgrade() {
+        waiter.settle(Ok(()));
+    }
+}

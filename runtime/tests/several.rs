@@ -1,0 +1,94 @@
+//! `wait` and `as_completed`: several tasks and futures at once.
+
+use std::time::Duration;
+
+use perloop::{
+    EventLoop, ReturnWhen, TaskError, WaitError, Waitable, as_completed, create_future, create_task,
+    get_running_loop, sleep, timeout, wait, yield_now,
+};
+
+const MOMENT: Duration = Duration::from_millis(1);
+const LONG: Duration = Duration::from_secs(3600);
+
+fn in_virtual_time<T>(main: impl Future<Output = T>) -> T {
+    EventLoop::builder().virtual_time().run(main).expect("main ends by itself")
+}
+
+#[test]
+fn what_ends_after_the_decisive_one_but_before_the_waiter_runs_is_done_too() {
+    in_virtual_time(async {
+        let (first, second, third) =
+            (create_task(async {}), create_task(async { 2 }), create_task(sleep(LONG)));
+        let several: [&dyn Waitable; 3] = [&third, &second, &first];
+        let found = wait(&several, ReturnWhen::FirstCompleted, None).await.expect("there is something");
+        assert_eq!((found.done, found.pending), (vec![1, 2], vec![0]));
+    });
+}
+
+#[test]
+fn a_timeout_cancels_nothing_and_leaves_no_callback_and_no_timer() {
+    in_virtual_time(async {
+        let future = create_future::<()>();
+        let found = wait(&[&future], ReturnWhen::AllCompleted, MOMENT).await.expect("there is something");
+        assert_eq!((found.done, found.pending), (vec![], vec![0]));
+        let given_up = timeout(MOMENT, wait(&[&future], ReturnWhen::AllCompleted, LONG)).await;
+        assert!(given_up.is_err() && !future.done());
+        assert_eq!(get_running_loop().expect("it runs").next_deadline(), None);
+    });
+}
+
+#[test]
+fn first_exception_is_a_panic_and_neither_an_err_nor_a_cancelled_one() {
+    in_virtual_time(async {
+        let error = create_task(async { Err::<(), _>("an error is a value") });
+        let cancelled = create_task(sleep(LONG));
+        let failing = create_task(async {
+            sleep(MOMENT).await;
+            panic!("out of paper");
+        });
+        let endless = create_task(sleep(LONG));
+        cancelled.cancel();
+        let several: [&dyn Waitable; 4] = [&error, &cancelled, &failing, &endless];
+        let found = wait(&several, ReturnWhen::FirstException, None).await.expect("there is something");
+        assert_eq!((found.done, found.pending), (vec![0, 1, 2], vec![3]));
+        let _: Result<(), TaskError> = failing.await;
+    });
+}
+
+#[test]
+fn what_belongs_elsewhere_is_refused() {
+    let elsewhere = EventLoop::builder().build().expect("a loop");
+    let future = elsewhere.create_future::<()>();
+    let outcome = in_virtual_time(async { wait(&[&future], ReturnWhen::AllCompleted, None).await });
+    assert!(matches!(outcome, Err(WaitError::WrongLoop(_))));
+}
+
+#[test]
+fn an_await_of_the_next_that_is_given_up_loses_nothing() {
+    in_virtual_time(async {
+        let (first, second) = (create_future(), create_future());
+        let mut items = as_completed([&first, &second, &first], None);
+        assert!(timeout(MOMENT, items.next()).await.is_err());
+        assert!(second.set_result(2).is_ok() && first.set_result(1).is_ok());
+        yield_now().await;
+        for value in [2, 1] {
+            let item = items.next().await.expect("two are left").expect("there is no limit");
+            assert_eq!(item.result(), Ok(value));
+        }
+        assert!(items.next().await.is_none());
+    });
+}
+
+#[test]
+fn the_timeout_is_for_all_that_have_not_ended_by_then() {
+    in_virtual_time(async {
+        let tasks = [9, 0, 2, 8].map(|n| create_task(sleep(n * MOMENT)));
+        let mut items = as_completed(&tasks, 5 * MOMENT);
+        sleep(20 * MOMENT).await;
+        let mut found = Vec::new();
+        while let Some(item) = items.next().await {
+            found.push(item.map(|task| task.name()).ok());
+        }
+        assert_eq!(found, [Some("Task-3".to_owned()), Some("Task-4".to_owned()), None, None]);
+    });
+}
