@@ -86,6 +86,8 @@ mod deliver;
 mod errors;
 mod event_loop;
 mod exception;
+mod gather;
+mod gather_tuple;
 mod handle;
 mod loop_future;
 mod loop_thread;
@@ -132,6 +134,9 @@ pub use errors::{
 };
 pub use event_loop::{Builder, EventLoop, Handle, TimerHandle};
 pub use exception::{ExceptionContext, ExceptionKind};
+pub use gather::{Gather, gather, gather_outcomes, try_gather};
+#[doc(hidden)]
+pub use gather_tuple::GatherTuple;
 pub use handle::{LoopHandle, LoopScope, run_coroutine_threadsafe};
 pub use loop_future::{LoopFuture, create_future, ensure_future};
 pub use loop_thread::{JoinError, LoopThread};

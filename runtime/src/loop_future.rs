@@ -76,9 +76,18 @@ impl<T: 'static> AnyState for State<T> {
 
 impl<T: 'static> State<T> {
     pub(crate) fn new(of: &EventLoop, created_at: &'static Location<'static>) -> Rc<Self> {
+        Self::of_loop(of.downgrade(), of.id(), created_at)
+    }
+
+    /// One of the same loop.
+    pub(crate) fn like<U>(other: &State<U>, created_at: &'static Location<'static>) -> Rc<Self> {
+        Self::of_loop(other.core.of.clone(), other.core.loop_id, created_at)
+    }
+
+    fn of_loop(of: WeakLoop, loop_id: u32, created_at: &'static Location<'static>) -> Rc<Self> {
         let core = Core {
-            of: of.downgrade(),
-            loop_id: of.id(),
+            of,
+            loop_id,
             created_at,
             stage: Cell::new(Stage::Pending),
             error: RefCell::default(),
@@ -164,7 +173,6 @@ impl Core {
         &self.watchers
     }
 
-    #[expect(dead_code, reason = "what is made of others follows")]
     pub(crate) fn set_children(&self, children: Children) {
         assert!(self.children.set(children).is_ok(), "a future is made of others once");
     }

@@ -50,6 +50,7 @@ matrix! {
     Timeout<Sleep>: false false,
     TimeoutScope: false false,
     Completions<AnyTask>: false false,
+    Gather<()>: false false,
     ExceptionContext: false false,
 }
 
@@ -122,7 +123,7 @@ fn c_send_sync_matrix() {
     let types: Vec<_> = words.filter(|word| word.starts_with(char::is_uppercase)).collect();
     assert!(types.len() > 40, "{types:?}");
     // Traits, of which nothing is made: it is their implementors' own business.
-    let traits = ["AnyFuture", "Deliver", "Awaitable", "Waitable"];
+    let traits = ["AnyFuture", "Deliver", "GatherTuple", "Awaitable", "Waitable"];
     let is_row = |line: &&str| line.ends_with("true,") || line.ends_with("false,");
     let name =
         |row: &str| row.trim().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();

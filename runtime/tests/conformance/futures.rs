@@ -14,6 +14,7 @@ use crate::coroutine::{self, Local};
 use crate::error::Error;
 use crate::ops;
 use crate::scenario;
+use crate::several;
 use crate::world::{self, Env, Outcome, Thing, World, error_value, event_loop, find, keep};
 
 /// The callbacks that a future was given, by name: perloop takes them back by key.
@@ -233,6 +234,7 @@ pub(crate) fn started(
         return Some(Ok(future_of(&world.text(env, spec))));
     }
     match scenario::kind_of(spec) {
+        "gather" => Some(several::gathered(world, spec, env)),
         "shield" => Some(child(world, &spec["shield"], env).map(shield)),
         _ => None,
     }

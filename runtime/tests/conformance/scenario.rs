@@ -34,7 +34,6 @@ const NOT_YET: &[&str] = &[
     "executor",
     "for",
     "full",
-    "gather",
     "get",
     "get_nowait",
     "group",

@@ -1,8 +1,10 @@
-//! Several tasks and futures at once: `wait`, `as_completed`.
+//! Several tasks and futures at once: `gather`, `wait`, `as_completed`.
 
 use std::rc::Rc;
 
-use perloop::{LoopFuture, ReturnWhen, WaitError, Waitable, as_completed, wait};
+use perloop::{
+    LoopFuture, ReturnWhen, TaskError, WaitError, Waitable, as_completed, gather, gather_outcomes, wait,
+};
 use serde_json::{Value, json};
 
 use crate::coroutine::{self, Local};
@@ -10,7 +12,7 @@ use crate::error::Error;
 use crate::futures::{self, future_of};
 use crate::ops::{Done, Flow, list};
 use crate::timeouts::delay;
-use crate::world::{Env, Outcome, World, format_value};
+use crate::world::{Env, Outcome, World, error_value, format_value};
 
 /// Python makes all awaitables before it makes tasks of those that are no futures.
 pub(crate) fn children(
@@ -25,6 +27,26 @@ pub(crate) fn children(
     };
     let given: Vec<Given> = list(specs).iter().map(given).collect::<Result<_, Error>>()?;
     given.into_iter().map(|given| given.or_else(futures::child_of)).collect()
+}
+
+/// `gather`.
+pub(crate) fn gathered(
+    world: &'static World,
+    spec: &'static Value,
+    env: &Rc<Env>,
+) -> Result<LoopFuture<Value>, Error> {
+    let several = children(world, &spec["gather"], env)?;
+    let shown =
+        |ended: Result<Value, TaskError>| ended.unwrap_or_else(|error| error_value(&Error::from(error)));
+    let future = if spec["return_exceptions"] == true {
+        gather_outcomes(several).share(move |outcomes| outcomes.into_iter().map(shown).collect())
+    } else {
+        gather(several).share(Value::from)
+    };
+    match future.done().then(|| future.result()) {
+        Some(Err(TaskError::WrongLoop(_))) => Err(Error("ValueError:different-loop".to_owned())),
+        _ => Ok(future),
+    }
 }
 
 /// `wait`.

@@ -1,0 +1,460 @@
+//! `gather`: the values of several tasks and futures, or the first failure.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
+
+use crate::current;
+use crate::errors::{TaskError, WrongLoop};
+use crate::event_loop::EventLoop;
+use crate::loop_future::{AnyState, Ask, LoopFuture, State, poll_done};
+use crate::task::awaited::sealed::{Inside, Sealed};
+use crate::task::done::Waiting;
+use crate::task::{Awaitable, Awaited, Waitable, step};
+
+/// Waits for several tasks and futures, and gives their values in the order of the arguments; the first to end without
+/// a value ends it, with that error, and the others go on: asyncio's `gather`. Of nothing it is an empty list. What is
+/// given twice is waited for once, and fills both places.
+///
+/// It counts from this call on, awaited or not. For coroutines make tasks first; for unlike types there is
+/// [`gather!`](crate::gather!), for tasks that give a `Result` [`try_gather`], for every outcome [`gather_outcomes`].
+///
+/// Cancelling it, or the task that awaits it, asks all that have not ended to stop; then it ends by its rule, when the
+/// first has ended cancelled.
+///
+/// # Errors
+/// At the await: how the first to fail ended, or [`TaskError::WrongLoop`] if they belong to different loops.
+///
+/// # Panics
+/// If it is of nothing, and this thread has no loop.
+///
+/// # Examples
+/// ```
+/// use perloop::{create_task, gather};
+///
+/// let squares = perloop::run(async { gather((1..=3).map(|n| create_task(async move { n * n }))).await })?;
+/// assert_eq!(squares, Ok(vec![1, 4, 9]));
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[doc(alias = "join_all")]
+#[track_caller]
+pub fn gather<A: Awaitable + 'static>(several: impl IntoIterator<Item = A>) -> Gather<Vec<A::Value>> {
+    gather_by(several, |ended| ended.map_err(Err), Box::new(|values| values))
+}
+
+/// As [`gather`], for those that give a `Result`: the first `Err` ends it as well.
+///
+/// # Errors
+/// As `gather`; the first `Err` is inside.
+///
+/// # Panics
+/// As `gather`.
+///
+/// # Examples
+/// ```
+/// use perloop::{create_task, try_gather};
+///
+/// let sums = perloop::run(async {
+///     let parsed = |text: &'static str| create_task(async move { text.parse::<i32>() });
+///     let all = try_gather(["1", "2"].map(parsed)).await;
+///     (all, try_gather(["1", "two"].map(parsed)).await)
+/// })?;
+/// assert_eq!(sums.0, Ok(Ok(vec![1, 2])));
+/// assert!(matches!(sums.1, Ok(Err(_))));
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[doc(alias = "try_join_all")]
+#[track_caller]
+pub fn try_gather<A, T, E>(several: impl IntoIterator<Item = A>) -> Gather<Result<Vec<T>, E>>
+where
+    A: Awaitable<Value = Result<T, E>> + 'static,
+    T: 'static,
+    E: 'static,
+{
+    let sort = |ended: Result<Result<T, E>, TaskError>| match ended {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Ok(Err(error))),
+        Err(error) => Err(Err(error)),
+    };
+    gather_by(several, sort, Box::new(Ok))
+}
+
+/// As [`gather`], but waits for all, and gives how each ended: asyncio's `gather(..., return_exceptions=True)`.
+///
+/// # Errors
+/// At the await: Cancelled, if it was cancelled; [`TaskError::WrongLoop`] as `gather`.
+///
+/// # Panics
+/// As `gather`.
+///
+/// # Examples
+/// ```
+/// use perloop::{create_task, gather_outcomes};
+///
+/// let outcomes = perloop::run(async {
+///     gather_outcomes([1, 0].map(|n| create_task(async move { 6 / n }))).await
+/// })??;
+/// assert_eq!(outcomes[0], Ok(6));
+/// assert!(outcomes[1].is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[track_caller]
+pub fn gather_outcomes<A: Awaitable + 'static>(
+    several: impl IntoIterator<Item = A>,
+) -> Gather<Vec<Result<A::Value, TaskError>>> {
+    gather_by(several, Ok, Box::new(|outcomes| outcomes))
+}
+
+/// What [`gather`] and its kin make: a future that gives its value once, here or by awaiting it. Dropping it leaves the
+/// others alone.
+///
+/// It belongs to its loop's thread. Cancel safety: giving up an await leaves it as it is. A request to the awaiting task
+/// goes to all that it waits for.
+///
+/// # Examples
+/// ```
+/// use perloop::{Gather, create_task, gather, sleep};
+///
+/// perloop::run(async {
+///     let tasks = [1, 2].map(|n| create_task(sleep(std::time::Duration::from_secs(n))));
+///     let mut both: Gather<Vec<()>> = gather(tasks);
+///     assert!(both.cancel() && !both.done()); // it is a request
+///     assert!((&mut both).await.is_err_and(|error| error.is_cancelled()));
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[must_use = "the others run by themselves, and their outcomes are dropped with it"]
+pub struct Gather<T: 'static> {
+    state: Rc<State<Once<T>>>,
+    sink: Sink<T>,
+    /// None if it was done from the beginning.
+    gathering: Option<Rc<dyn Gathered>>,
+    waiting: Option<Box<Waiting>>,
+}
+
+/// A value that is given once.
+struct Once<T>(Cell<Option<T>>);
+
+/// Where the outcome goes.
+type Sink<T> = Rc<RefCell<Option<Box<dyn FnOnce(Result<T, TaskError>)>>>>;
+
+/// Those that it waits for, whatever their type.
+trait Gathered {
+    fn children(&self, ask: Ask) -> Vec<Awaited>;
+}
+
+/// What a child's end means: something to keep, or the end of it all.
+pub(crate) type Sort<A, X, T> =
+    fn(Result<<A as Awaitable>::Value, TaskError>) -> Result<X, Result<T, TaskError>>;
+
+pub(crate) type Collect<X, T> = Box<dyn FnOnce(Vec<X>) -> T>;
+
+/// Something to wait for, as often as it was given, each with its place.
+struct Child<A>(Vec<(usize, A)>);
+
+impl<A: Awaitable> Child<A> {
+    fn awaited(&self) -> Awaited {
+        self.0[0].1.inside().0
+    }
+}
+
+struct Gathering<A: Awaitable, X, T> {
+    /// Their callbacks do not hold this.
+    children: Vec<Child<A>>,
+    kept: RefCell<Vec<Option<X>>>,
+    unfinished: Cell<usize>,
+    is_cancel_requested: Cell<bool>,
+    sort: Sort<A, X, T>,
+    collect: Cell<Option<Collect<X, T>>>,
+    sink: Sink<T>,
+}
+
+#[track_caller]
+pub(crate) fn gather_by<A: Awaitable + 'static, X: 'static, T: 'static>(
+    several: impl IntoIterator<Item = A>,
+    sort: Sort<A, X, T>,
+    collect: Collect<X, T>,
+) -> Gather<T> {
+    let at = Location::caller();
+    let (children, places) = unlike(several);
+    let own = match loop_of(&children) {
+        Ok(own) => own,
+        Err((own, error)) => {
+            let gather = Gather::new(State::new(&own, at));
+            gather.settle(Err(TaskError::WrongLoop(error)));
+            return gather;
+        }
+    };
+    let mut gather = Gather::new(State::new(&own, at));
+    let gathering = Rc::new(Gathering {
+        unfinished: Cell::new(children.len()),
+        children,
+        kept: RefCell::new((0..places).map(|_| None).collect()),
+        is_cancel_requested: Cell::new(false),
+        sort,
+        collect: Cell::new(Some(collect)),
+        sink: Rc::clone(&gather.sink),
+    });
+    gather.keep(Rc::clone(&gathering) as Rc<dyn Gathered>);
+    gathering.begin();
+    gather
+}
+
+/// Each child once, and how many places there are.
+fn unlike<A: Awaitable>(several: impl IntoIterator<Item = A>) -> (Vec<Child<A>>, usize) {
+    let mut children: Vec<Child<A>> = Vec::new();
+    let mut known: HashMap<usize, usize> = HashMap::new();
+    let mut places = 0;
+    for (place, given) in several.into_iter().enumerate() {
+        places = place + 1;
+        let index = *known.entry(given.inside().0.key()).or_insert(children.len());
+        match children.get_mut(index) {
+            Some(child) => child.0.push((place, given)),
+            None => children.push(Child(vec![(place, given)])),
+        }
+    }
+    (children, places)
+}
+
+/// The children's loop; of nothing the current one. With the error comes a loop that can say it.
+fn loop_of<A: Awaitable>(children: &[Child<A>]) -> Result<EventLoop, (EventLoop, WrongLoop)> {
+    let here = || current::get_event_loop().unwrap_or_else(|error| panic!("gather: {error}"));
+    let Some(first) = children.first() else { return Ok(here()) };
+    let first = first.awaited();
+    let own = current::find_owned(first.loop_id()).unwrap_or_else(here);
+    let other = children.iter().map(Child::awaited).find(|child| child.loop_id() != first.loop_id());
+    match other {
+        None => Ok(own),
+        Some(other) => {
+            let (belongs_to, used_on) = (other.loop_name(), own.name().to_owned());
+            Err((own, WrongLoop { belongs_to, used_on }))
+        }
+    }
+}
+
+impl<A: Awaitable + 'static, X: 'static, T: 'static> Gathering<A, X, T> {
+    /// Those that are done count at once, after all others were seen.
+    fn begin(self: &Rc<Self>) {
+        if self.children.is_empty() {
+            self.finish();
+        }
+        let is_done = |index: &usize| self.children[*index].awaited().done();
+        let (done, pending): (Vec<_>, Vec<_>) = (0..self.children.len()).partition(is_done);
+        for index in pending {
+            let this: Weak<Self> = Rc::downgrade(self);
+            self.children[index].awaited().add_callback(move |_| {
+                if let Some(this) = this.upgrade() {
+                    this.one_ended(index);
+                }
+            });
+        }
+        done.into_iter().for_each(|index| self.one_ended(index));
+    }
+
+    fn one_ended(&self, index: usize) {
+        self.unfinished.set(self.unfinished.get() - 1);
+        for (place, child) in &self.children[index].0 {
+            // Also of no use it counts as having been asked for.
+            match (self.sort)(child.read()) {
+                Ok(kept) => {
+                    let _none = self.kept.borrow_mut()[*place].replace(kept);
+                }
+                Err(end) => return self.end(end),
+            }
+        }
+        if self.unfinished.get() == 0 {
+            self.finish();
+        }
+    }
+
+    /// All have ended.
+    fn finish(&self) {
+        if self.is_cancel_requested.get() {
+            let last = self.children.last().and_then(|child| child.awaited().ended_by());
+            return self.end(Err(TaskError::Cancelled(last.unwrap_or_default())));
+        }
+        if let Some(collect) = self.collect.take() {
+            let kept = self.kept.take().into_iter().flatten().collect();
+            self.end(Ok(collect(kept)));
+        }
+    }
+
+    /// The first end counts.
+    fn end(&self, outcome: Result<T, TaskError>) {
+        let sink = self.sink.take();
+        if let Some(sink) = sink {
+            sink(outcome);
+        }
+    }
+}
+
+impl<A: Awaitable, X, T> Gathered for Gathering<A, X, T> {
+    fn children(&self, ask: Ask) -> Vec<Awaited> {
+        let all = self.children.iter().map(Child::awaited);
+        let unfinished: Vec<_> = all.filter(Awaited::can_be_asked).collect();
+        if ask == Ask::Cancel && !unfinished.is_empty() {
+            self.is_cancel_requested.set(true);
+        }
+        unfinished
+    }
+}
+
+impl<A: Awaitable, X, T> Drop for Gathering<A, X, T> {
+    /// How the others fail is nobody's business any more.
+    fn drop(&mut self) {
+        for child in self.children.iter().map(Child::awaited).filter(|child| !child.done()) {
+            child.add_callback(|ended| drop(ended.failure()));
+        }
+    }
+}
+
+impl<T: 'static> Gather<T> {
+    fn new(state: Rc<State<Once<T>>>) -> Self {
+        let to = Rc::downgrade(&state);
+        let settle = move |outcome: Result<T, TaskError>| {
+            if let Some(state) = to.upgrade() {
+                state.settle(outcome.map(|value| Once(Cell::new(Some(value)))));
+            }
+        };
+        let sink: Sink<T> = Rc::new(RefCell::new(Some(Box::new(settle))));
+        Self { state, sink, gathering: None, waiting: None }
+    }
+
+    fn settle(&self, outcome: Result<T, TaskError>) {
+        self.state.settle(outcome.map(|value| Once(Cell::new(Some(value)))));
+    }
+
+    fn keep(&mut self, gathering: Rc<dyn Gathered>) {
+        let asked = Rc::clone(&gathering);
+        self.state.core().set_children(Box::new(move |ask| asked.children(ask)));
+        self.gathering = Some(gathering);
+    }
+
+    /// Asks all that have not ended to stop: asyncio's `gather(...).cancel()`. False: it is done, or they are.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{create_future, gather};
+    ///
+    /// perloop::run(async {
+    ///     let future = create_future::<()>();
+    ///     let gathered = gather([future.clone()]);
+    ///     assert!(gathered.cancel() && future.cancelled());
+    ///     assert!(!gathered.cancel());
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn cancel(&self) -> bool {
+        step::cancel_awaited(self.state.as_awaited(), None)
+    }
+
+    /// Says whether its outcome is there.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Task, gather};
+    ///
+    /// perloop::run(async {
+    ///     assert!(gather(Vec::<Task<()>>::new()).done());
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn done(&self) -> bool {
+        self.state.core().done()
+    }
+
+    /// Gives the outcome, and does not wait. The value is given once.
+    ///
+    /// # Errors
+    /// How it ended, if not with a value; `NotDone`; `Taken`.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{TaskError, create_future, gather};
+    ///
+    /// perloop::run(async {
+    ///     let gathered = gather([create_future::<()>()]);
+    ///     assert_eq!(gathered.result(), Err(TaskError::NotDone));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn result(&self) -> Result<T, TaskError> {
+        self.state.outcome()?.0.take().ok_or(TaskError::Taken)
+    }
+
+    /// Makes a future of it that many can await, or that can be gathered or shielded in turn, with its value changed by
+    /// `map`. Cancelling that future cancels this one. It takes no turn more.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{create_task, gather};
+    ///
+    /// perloop::run(async {
+    ///     let sum = gather([1, 2].map(|n| create_task(async move { n })));
+    ///     let sum = sum.share(|values| values.into_iter().sum::<i32>());
+    ///     let other = create_task(sum.clone());
+    ///     assert_eq!((sum.await, other.await), (Ok(3), Ok(Ok(3))));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    #[track_caller]
+    pub fn share<U: 'static>(self, map: impl FnOnce(T) -> U + 'static) -> LoopFuture<U> {
+        let shared = State::like(&self.state, Location::caller());
+        if self.done() {
+            shared.settle(self.result().map(map));
+            return LoopFuture::new(shared);
+        }
+        let to = Rc::downgrade(&shared);
+        let settle = move |outcome: Result<T, TaskError>| {
+            if let Some(shared) = to.upgrade() {
+                shared.settle(outcome.map(map));
+            }
+        };
+        let _old = self.sink.replace(Some(Box::new(settle)));
+        if let Some(gathering) = self.gathering.clone() {
+            shared.core().set_children(Box::new(move |ask| gathering.children(ask)));
+        }
+        LoopFuture::new(shared)
+    }
+}
+
+// Nothing of it is pinned.
+impl<T> Unpin for Gather<T> {}
+
+impl<T> Future for Gather<T> {
+    type Output = Result<T, TaskError>;
+
+    /// # Panics
+    /// Never; polled again after its value was given it is `Taken`.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let awaited = self.state.as_awaited();
+        poll_done(&awaited, &mut self.waiting, cx).map(|done| done.and_then(|()| self.result()))
+    }
+}
+
+impl<T> Sealed for Gather<T> {
+    fn inside(&self) -> Inside {
+        Inside(self.state.as_awaited())
+    }
+}
+
+impl<T> Waitable for Gather<T> {}
+
+impl<T> Awaitable for Gather<T> {
+    type Value = T;
+
+    fn read(&self) -> Result<T, TaskError> {
+        self.result()
+    }
+}
+
+impl<T> fmt::Debug for Gather<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gather").field("done", &self.done()).finish_non_exhaustive()
+    }
+}
