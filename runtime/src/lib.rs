@@ -101,6 +101,7 @@ mod timeout;
 mod timers;
 mod wait;
 mod wait_for;
+mod wrap_future;
 
 pub use perloop_bridge::{
     AnyFuture, AsCompleted, Completion, CrossThreadFuture, DoneAndPending, Forked, FutureError, InvalidState,
@@ -147,6 +148,7 @@ pub use task::{AnyTask, Awaitable, CallbackKey, Task, Waitable, all_tasks, creat
 pub use timeout::{Timeout, TimeoutScope, timeout, timeout_at};
 pub use wait::wait;
 pub use wait_for::wait_for;
+pub use wrap_future::wrap_future;
 
 /// The README's programs run as tests.
 #[cfg(doctest)]
