@@ -183,6 +183,11 @@ impl CancelState {
         self.waiting.borrow().is_some()
     }
 
+    /// A request that the task's next step gets.
+    pub(crate) fn is_on_its_way(&self) -> bool {
+        self.is_waiting() || self.interrupted.borrow().is_some()
+    }
+
     pub(crate) fn message(&self) -> Option<Arc<str>> {
         self.waiting.borrow().as_ref().and_then(|cancelled| cancelled.message.clone())
     }

@@ -91,6 +91,7 @@ mod gather_tuple;
 mod handle;
 mod loop_future;
 mod loop_thread;
+mod queues;
 mod reactor;
 mod run;
 mod shield;
@@ -141,6 +142,10 @@ pub use gather_tuple::GatherTuple;
 pub use handle::{LoopHandle, LoopScope, run_coroutine_threadsafe};
 pub use loop_future::{LoopFuture, create_future, ensure_future};
 pub use loop_thread::{JoinError, LoopThread};
+pub use queues::{
+    Fifo, Get, GetNowaitError, Join, Least, Lifo, LifoQueue, Order, PriorityQueue, Put, PutNowaitError,
+    Queue, QueueShutDown, TaskDoneTooOften,
+};
 pub use run::run;
 pub use shield::shield;
 pub use sleep::{Sleep, YieldNow, sleep, yield_now};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use perloop_bridge::{Call, Remote, TaskRef};
 
 use crate::current;
-use crate::event_loop::{EventLoop, Timer};
+use crate::event_loop::{EventLoop, Timer, run_callback};
 use crate::task::step;
 use crate::timers::TimerKey;
 
@@ -120,21 +120,34 @@ enum State {
 /// What the loop keeps for a sleeper: whom to wake.
 pub(crate) struct Alarm(RefCell<Sleeper>);
 
-/// A task of this thread is stored as itself: no atomics.
-enum Sleeper {
+/// Who is to be woken. A task of this thread is stored as itself: no atomics.
+pub(crate) enum Sleeper {
     Task(TaskRef),
     Waker(Waker),
 }
 
 impl Sleeper {
-    fn of(cx: &Context<'_>) -> Self {
+    pub(crate) fn of(cx: &Context<'_>) -> Self {
         match TaskRef::from_waker(cx.waker()) {
             Some(task) => Self::Task(task),
             None => Self::Waker(cx.waker().clone()),
         }
     }
 
-    fn is_woken_by(&self, cx: &Context<'_>) -> bool {
+    /// Its task has a request to cancel on its way, so that it will probably never come.
+    pub(crate) fn is_asked_to_stop(&self) -> bool {
+        matches!(self, Self::Task(task) if step::is_asked_to_stop(task))
+    }
+
+    /// A waker is foreign code, which may panic: that is no part of what the caller does.
+    pub(crate) fn wake(self) {
+        match self {
+            Self::Task(task) => task.wake(),
+            Self::Waker(waker) => run_callback(|| waker.wake()),
+        }
+    }
+
+    pub(crate) fn is_woken_by(&self, cx: &Context<'_>) -> bool {
         match self {
             Self::Task(task) => TaskRef::from_waker(cx.waker()).as_ref() == Some(task),
             Self::Waker(waker) => waker.will_wake(cx.waker()),

@@ -54,6 +54,23 @@ matrix! {
     ExceptionContext: false false,
 }
 
+// Queues, and who waits for them.
+matrix! {
+    Queue<()>: false false,
+    LifoQueue<()>: false false,
+    PriorityQueue<()>: false false,
+    Get<'static, ()>: false false,
+    Put<'static, ()>: false false,
+    Join<'static, ()>: false false,
+    Fifo<Moved>: true false,
+    Lifo<Moved>: true false,
+    Least<Moved>: true false,
+    QueueShutDown<Moved>: true false,
+    PutNowaitError<Moved>: true false,
+    GetNowaitError: true true,
+    TaskDoneTooOften: true true,
+}
+
 // Other threads have these.
 matrix! {
     Builder: true true,
@@ -123,7 +140,7 @@ fn c_send_sync_matrix() {
     let types: Vec<_> = words.filter(|word| word.starts_with(char::is_uppercase)).collect();
     assert!(types.len() > 40, "{types:?}");
     // Traits, of which nothing is made: it is their implementors' own business.
-    let traits = ["AnyFuture", "Deliver", "GatherTuple", "Awaitable", "Waitable"];
+    let traits = ["AnyFuture", "Deliver", "GatherTuple", "Awaitable", "Waitable", "Order"];
     let is_row = |line: &&str| line.ends_with("true,") || line.ends_with("false,");
     let name =
         |row: &str| row.trim().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();

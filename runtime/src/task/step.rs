@@ -162,6 +162,13 @@ fn finish(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
     }
 }
 
+/// Is there a request to cancel it that its next step gets? The step that runs may still take it back, and none need
+/// follow it: that one is not asked.
+pub(crate) fn is_asked_to_stop(task: &TaskRef) -> bool {
+    let record: &TaskRecord = task.record();
+    !task.is_running() && record.rare_if_any().is_some_and(|rare| rare.cancel.is_on_its_way())
+}
+
 /// Asks a task to stop. False if it is done.
 pub(crate) fn cancel(task: &TaskRef, message: Option<Arc<str>>) -> bool {
     if task.has_ended() {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::futures::{self, Callbacks};
 use crate::ops::{self, Done, Flow};
+use crate::queue;
 use crate::scenario;
 use crate::several;
 use crate::thread_future::ThreadFuture;
@@ -179,6 +180,7 @@ pub(crate) fn awaitable(
                 shared.result()
             })
         }
+        "get" | "put" | "join" => queue::awaitable(world, spec, env),
         other => panic!("unknown awaitable {other}"),
     }
 }
@@ -194,6 +196,7 @@ fn label_of(world: &World, spec: &'static Value, env: &Env) -> String {
         _ => match scenario::kind_of(spec) {
             "coro" => format!("{}()", world.text(env, &spec["coro"])),
             "wrap" => format!("{}.wrap", world.text(env, &spec["wrap"])),
+            kind @ ("get" | "put" | "join") => format!("{}.{kind}", world.text(env, &spec[kind])),
             kind => kind.to_owned(),
         },
     }

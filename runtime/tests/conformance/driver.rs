@@ -10,12 +10,14 @@ use crate::coroutine::{self, Coroutine, Local};
 use crate::error::Error;
 use crate::futures;
 use crate::ops::{self, Flow};
+use crate::queue;
 use crate::script;
 use crate::world::{Env, Outcome, Place, World, event_loop, forget_all};
 
 /// Plays a scenario, and gives its trace.
 pub(crate) fn play(spec: &'static Value) -> Vec<String> {
     let world = World::new(spec);
+    queue::make_all(spec);
     let run_main = || Box::leak(Box::new(json!([{"op": "run", "coro": "main"}])));
     let ops: &'static Value = spec.get("driver").unwrap_or_else(|| run_main());
     run_script(world, ops, &Env::new(Place::Driver("-".to_owned()), Default::default()));

@@ -10,6 +10,7 @@ mod driver;
 mod error;
 mod futures;
 mod ops;
+mod queue;
 mod scenario;
 mod script;
 mod several;

@@ -27,27 +27,18 @@ const NOT_YET: &[&str] = &[
     "busy",
     "cond_wait",
     "cond_wait_for",
-    "empty",
     "event_clear",
     "event_set",
     "event_wait",
     "executor",
     "for",
-    "full",
-    "get",
-    "get_nowait",
     "group",
     "group_cancel",
     "is_set",
-    "join",
     "locked",
     "notify",
     "notify_all",
     "object",
-    "put",
-    "put_nowait",
-    "qsize",
-    "queue_shutdown",
     "release",
     "runner_close",
     "runner_get_loop",
@@ -56,10 +47,8 @@ const NOT_YET: &[&str] = &[
     "set_debug",
     "shutdown_asyncgens",
     "shutdown_default_executor",
-    "task_done",
     "to_thread",
     "with",
-    "wrap_future",
     "yield",
 ];
 
@@ -88,6 +77,9 @@ const AWAITABLES: &[&str] = &[
     "wrap",
 ];
 
+/// The types of objects that perloop has.
+const OBJECTS: &[&str] = &["lifo_queue", "priority_queue", "queue"];
+
 /// Cases whose missing part does not show in their JSON.
 const NEEDS: &[(&str, &str)] = &[];
 
@@ -96,11 +88,13 @@ impl Case {
     pub(crate) fn missing(&self) -> Option<&'static str> {
         let by_hand = NEEDS.iter().find(|(name, _)| *name == self.name);
         let debug = self.spec.get("debug").map(|_| "debug mode");
-        let objects = self.spec.get("objects").map(|_| "objects");
+        let mut objects = self.spec["objects"].as_object().into_iter().flat_map(|objects| objects.values());
+        let unknown =
+            objects.find_map(|object| object["type"].as_str().filter(|kind| !OBJECTS.contains(kind)));
         let mut used = BTreeSet::new();
         collect(self.spec, &mut used);
         let op = NOT_YET.iter().copied().find(|missing| used.contains(missing));
-        by_hand.map(|(_, what)| *what).or(op).or(objects).or(debug)
+        by_hand.map(|(_, what)| *what).or(op).or(unknown).or(debug)
     }
 
     pub(crate) fn needs(&self, what: &str) -> bool {

@@ -1,0 +1,411 @@
+//! Queues between the tasks of a loop: `Queue`, `LifoQueue`, `PriorityQueue`.
+//!
+//! A wake-up is no item: who was woken looks again, and if somebody else came first, goes to the end of the line. Who was
+//! woken and does not come hands the wake-up on.
+
+mod errors;
+mod get;
+mod join;
+mod kinds;
+mod line;
+mod order;
+mod put;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use line::Line;
+
+pub use errors::{GetNowaitError, PutNowaitError, QueueShutDown, TaskDoneTooOften};
+pub use get::Get;
+pub use join::Join;
+pub use kinds::{LifoQueue, PriorityQueue};
+pub use order::{Fifo, Least, Lifo, Order};
+pub use put::Put;
+
+use crate::current;
+
+/// A queue between tasks of a loop: asyncio's `Queue`. It gives the items in the order in which they were put;
+/// [`LifoQueue`] and [`PriorityQueue`] give them in another one and are else the same.
+///
+/// Put it into an [`Rc`](std::rc::Rc) to have several tasks use it, or lend it. It belongs to one thread, and to the loop
+/// on which it is first waited for. What need not wait does not suspend. Who waits is served in the order of asking;
+/// a task that runs and finds an item, or room, takes it at once, even if another one was woken for it.
+///
+/// # Examples
+/// ```
+/// use std::rc::Rc;
+/// use perloop::{Queue, QueueShutDown, create_task};
+///
+/// perloop::run(async {
+///     let queue = Rc::new(Queue::new(2)); // `put` waits while it holds two
+///     let worker = create_task({
+///         let queue = Rc::clone(&queue);
+///         async move {
+///             let mut sum = 0;
+///             while let Ok(number) = queue.get().await {
+///                 sum += number;
+///                 queue.task_done().expect("once for each item");
+///             }
+///             sum
+///         }
+///     });
+///     for number in 1..=10 {
+///         queue.put(number).await?;
+///     }
+///     queue.join().await;
+///     queue.shutdown(false);
+///     assert_eq!(worker.await, Ok(55));
+///     Ok::<(), QueueShutDown<i32>>(())
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+pub struct Queue<T, O: Order<T> = Fifo<T>> {
+    items: RefCell<O>,
+    maxsize: usize,
+    /// Items that were put, and for which `task_done` was not called yet.
+    unfinished: Cell<usize>,
+    is_shut_down: Cell<bool>,
+    getters: Line,
+    putters: Line,
+    joiners: Line,
+    /// The number of the loop on which it was first waited for.
+    loop_id: Cell<Option<u32>>,
+    _items: std::marker::PhantomData<T>,
+}
+
+impl<T> Queue<T> {
+    /// Makes an empty queue that holds up to `maxsize` items; zero is any number.
+    ///
+    /// # Examples
+    /// ```
+    /// let queue = perloop::Queue::new(1);
+    /// queue.put_nowait("one")?;
+    /// assert!(queue.put_nowait("two").is_err());
+    /// # Ok::<(), perloop::PutNowaitError<&str>>(())
+    /// ```
+    pub fn new(maxsize: usize) -> Self {
+        Self::with_order(maxsize)
+    }
+}
+
+impl<T, O: Order<T>> Queue<T, O> {
+    fn with_order(maxsize: usize) -> Self {
+        Self {
+            items: RefCell::default(),
+            maxsize,
+            unfinished: Cell::new(0),
+            is_shut_down: Cell::new(false),
+            getters: Line::default(),
+            putters: Line::default(),
+            joiners: Line::default(),
+            loop_id: Cell::new(None),
+            _items: std::marker::PhantomData,
+        }
+    }
+
+    /// Puts an item in, and waits for room if there is none: asyncio's `put`. A putter that has waited longer is served
+    /// first.
+    ///
+    /// Cancel safe: a put that is given up has put nothing, and drops the item; if it had been woken for room that
+    /// is still there, the next putter is woken.
+    ///
+    /// # Errors
+    /// If the queue was shut down, also while this waited. The item is in the error.
+    ///
+    /// # Panics
+    /// If it has to wait outside of a running loop, or on another loop than was waited on before.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Queue, create_task, yield_now};
+    ///
+    /// perloop::run(async {
+    ///     let queue = std::rc::Rc::new(Queue::new(1));
+    ///     queue.put("first").await.expect("it is open");
+    ///     let second = create_task({
+    ///         let queue = queue.clone();
+    ///         async move { queue.put("second").await }
+    ///     });
+    ///     yield_now().await;
+    ///     assert!(!second.done()); // there is no room
+    ///     assert_eq!(queue.get().await, Ok("first"));
+    ///     assert_eq!(second.await, Ok(Ok(())));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    #[inline]
+    pub fn put(&self, item: T) -> Put<'_, T, O> {
+        Put::new(self, item)
+    }
+
+    /// Takes an item out, and waits for one if there is none: asyncio's `get`. A getter that has waited longer is served
+    /// first.
+    ///
+    /// Cancel safe: a get that is given up has taken nothing; if it had been woken for an item that is still there, the
+    /// next getter is woken.
+    ///
+    /// # Errors
+    /// If the queue was shut down and has no item left.
+    ///
+    /// # Panics
+    /// If it has to wait outside of a running loop, or on another loop than was waited on before.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Queue, create_task, yield_now};
+    ///
+    /// perloop::run(async {
+    ///     let queue = std::rc::Rc::new(Queue::new(0));
+    ///     let getter = create_task({
+    ///         let queue = queue.clone();
+    ///         async move { queue.get().await }
+    ///     });
+    ///     yield_now().await;
+    ///     queue.put("here").await.expect("it is open");
+    ///     assert_eq!(getter.await, Ok(Ok("here")));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    #[inline]
+    pub fn get(&self) -> Get<'_, T, O> {
+        Get::new(self)
+    }
+
+    /// Puts an item in, if there is room: asyncio's `put_nowait`.
+    ///
+    /// # Errors
+    /// If there is no room, or the queue was shut down. The item is in the error.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{PutNowaitError, Queue};
+    ///
+    /// let queue = Queue::new(1);
+    /// assert_eq!(queue.put_nowait("first"), Ok(()));
+    /// assert_eq!(queue.put_nowait("second"), Err(PutNowaitError::Full("second")));
+    /// ```
+    #[inline]
+    pub fn put_nowait(&self, item: T) -> Result<(), PutNowaitError<T>> {
+        if self.is_shut_down.get() {
+            return Err(PutNowaitError::ShutDown(item));
+        }
+        if self.full() {
+            return Err(PutNowaitError::Full(item));
+        }
+        self.unfinished.set(self.unfinished.get() + 1);
+        // An item's `Ord`, which is foreign code, may panic: the item is in the heap all the same.
+        let _wakes = Wakes(&self.getters);
+        self.items.borrow_mut().push(item);
+        Ok(())
+    }
+
+    /// Takes an item out, if there is one: asyncio's `get_nowait`.
+    ///
+    /// # Errors
+    /// If there is none, or none any more.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{GetNowaitError, Queue};
+    ///
+    /// let queue = Queue::new(0);
+    /// queue.put_nowait("here")?;
+    /// assert_eq!(queue.get_nowait(), Ok("here"));
+    /// assert_eq!(queue.get_nowait(), Err(GetNowaitError::Empty));
+    /// # Ok::<(), perloop::PutNowaitError<&str>>(())
+    /// ```
+    #[inline]
+    pub fn get_nowait(&self) -> Result<T, GetNowaitError> {
+        let taken = self.items.borrow_mut().pop();
+        match taken {
+            Some(item) => {
+                self.putters.wake_next();
+                Ok(item)
+            }
+            None if self.is_shut_down.get() => Err(GetNowaitError::ShutDown),
+            None => Err(GetNowaitError::Empty),
+        }
+    }
+
+    /// Says that the work on an item that was taken is done; when it is done on all, those who [`join`](Self::join) go
+    /// on: asyncio's `task_done`.
+    ///
+    /// # Errors
+    /// If it was called for every item already.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Queue, TaskDoneTooOften};
+    ///
+    /// let queue = Queue::new(0);
+    /// queue.put_nowait("work")?;
+    /// let _work = queue.get_nowait();
+    /// assert_eq!(queue.task_done(), Ok(()));
+    /// assert_eq!(queue.task_done(), Err(TaskDoneTooOften));
+    /// # Ok::<(), perloop::PutNowaitError<&str>>(())
+    /// ```
+    pub fn task_done(&self) -> Result<(), TaskDoneTooOften> {
+        let left = self.unfinished.get().checked_sub(1).ok_or(TaskDoneTooOften)?;
+        self.set_unfinished(left);
+        Ok(())
+    }
+
+    /// Waits until [`task_done`](Self::task_done) was called as often as items were put, counting what is put meanwhile;
+    /// with nothing unfinished it does not suspend: asyncio's `join`.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Panics
+    /// If it has to wait outside of a running loop, or on another loop than was waited on before.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Queue, create_task, yield_now};
+    ///
+    /// perloop::run(async {
+    ///     let queue = std::rc::Rc::new(Queue::new(0));
+    ///     queue.put("work").await.expect("it is open");
+    ///     let joiner = create_task({
+    ///         let queue = queue.clone();
+    ///         async move { queue.join().await }
+    ///     });
+    ///     assert_eq!(queue.get().await, Ok("work"));
+    ///     yield_now().await;
+    ///     assert!(!joiner.done()); // taken, and not done
+    ///     queue.task_done().expect("once for each item");
+    ///     assert_eq!(joiner.await, Ok(()));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn join(&self) -> Join<'_, T, O> {
+        Join::new(self)
+    }
+
+    /// Shuts the queue down: it takes no more items. What is left can still be taken, unless `immediate`: then it is
+    /// dropped here, and counts as done. Everyone who waits to put or get is woken, and fails unless a getter finds an
+    /// item. A second call may be the immediate one. asyncio's `shutdown`.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Queue, QueueShutDown};
+    ///
+    /// perloop::run(async {
+    ///     let queue = Queue::new(0);
+    ///     queue.put("last").await.expect("it is open");
+    ///     queue.shutdown(false);
+    ///     assert_eq!(queue.put("late").await, Err(QueueShutDown("late")));
+    ///     assert_eq!(queue.get().await, Ok("last"));
+    ///     assert_eq!(queue.get().await, Err(QueueShutDown(())));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn shutdown(&self, immediate: bool) {
+        self.is_shut_down.set(true);
+        // They are dropped when all is said: destructors are foreign code.
+        let _thrown_away = immediate.then(|| {
+            let items = self.items.take();
+            self.set_unfinished(self.unfinished.get().saturating_sub(items.len()));
+            items
+        });
+        self.getters.wake_all();
+        self.putters.wake_all();
+    }
+
+    /// Returns how many items are in it: asyncio's `qsize`.
+    ///
+    /// # Examples
+    /// ```
+    /// let queue = perloop::Queue::new(0);
+    /// queue.put_nowait("one")?;
+    /// assert_eq!(queue.qsize(), 1);
+    /// # Ok::<(), perloop::PutNowaitError<&str>>(())
+    /// ```
+    #[doc(alias = "len")]
+    #[inline]
+    pub fn qsize(&self) -> usize {
+        self.items.borrow().len()
+    }
+
+    /// Says whether there is no item in it: asyncio's `empty`.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(perloop::Queue::<i32>::new(0).empty());
+    /// ```
+    #[doc(alias = "is_empty")]
+    #[inline]
+    pub fn empty(&self) -> bool {
+        self.qsize() == 0
+    }
+
+    /// Says whether there is no room in it; without a maximum there always is: asyncio's `full`.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(!perloop::Queue::<i32>::new(0).full());
+    /// ```
+    #[inline]
+    pub fn full(&self) -> bool {
+        self.maxsize > 0 && self.qsize() >= self.maxsize
+    }
+
+    /// Returns how many items it holds at most; zero is any number: asyncio's `maxsize`.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(perloop::Queue::<i32>::new(8).maxsize(), 8);
+    /// ```
+    pub fn maxsize(&self) -> usize {
+        self.maxsize
+    }
+
+    fn set_unfinished(&self, left: usize) {
+        self.unfinished.set(left);
+        if left == 0 {
+            self.joiners.wake_all();
+        }
+    }
+
+    /// Somebody is about to wait. Who waits on one loop could not be woken in order by tasks of another.
+    fn check_loop(&self, act: &str) {
+        let running = match current::with_running(|running| running.id()) {
+            Ok(running) => running,
+            Err(error) => panic!("queue: {act}: {error}"),
+        };
+        let own = self.loop_id.get().unwrap_or(running);
+        self.loop_id.set(Some(own));
+        assert!(
+            own == running,
+            "queue: {act}: it was waited for on another event loop before; make a queue for each loop"
+        );
+    }
+}
+
+/// Wakes the next in line when it is dropped.
+struct Wakes<'a>(&'a Line);
+
+impl Drop for Wakes<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.wake_next();
+    }
+}
+
+impl<T, O: Order<T>> Default for Queue<T, O> {
+    /// Without a maximum.
+    fn default() -> Self {
+        Self::with_order(0)
+    }
+}
+
+impl<T, O: Order<T>> fmt::Debug for Queue<T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("qsize", &self.items.try_borrow().map_or(0, |items| items.len()))
+            .field("maxsize", &self.maxsize)
+            .field("unfinished", &self.unfinished.get())
+            .field("shut_down", &self.is_shut_down.get())
+            .finish_non_exhaustive()
+    }
+}

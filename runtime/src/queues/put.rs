@@ -1,0 +1,97 @@
+//! A put that may wait.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::queues::line::Ticket;
+use crate::queues::{Fifo, Order, PutNowaitError, Queue, QueueShutDown};
+use crate::task::step;
+
+/// The future that [`Queue::put`] makes.
+///
+/// # Examples
+/// ```
+/// use perloop::{Put, Queue};
+///
+/// let queue = Queue::new(0);
+/// let put: Put<'_, i32> = queue.put(42); // it puts nothing before it is awaited
+/// assert!(queue.empty());
+/// assert_eq!(perloop::run(put)?, Ok(()));
+/// assert_eq!(queue.get_nowait(), Ok(42));
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[must_use = "futures do nothing unless awaited"]
+pub struct Put<'a, T, O: Order<T> = Fifo<T>> {
+    queue: &'a Queue<T, O>,
+    /// None when it is over.
+    item: Option<T>,
+    ticket: Option<Ticket>,
+}
+
+// Nothing of it is pinned: the item is moved into the queue.
+impl<T, O: Order<T>> Unpin for Put<'_, T, O> {}
+
+impl<'a, T, O: Order<T>> Put<'a, T, O> {
+    #[inline]
+    pub(super) fn new(queue: &'a Queue<T, O>, item: T) -> Self {
+        Self { queue, item: Some(item), ticket: None }
+    }
+
+    #[cold]
+    fn wait(&mut self, item: T, cx: &Context<'_>) -> Poll<Result<(), QueueShutDown<T>>> {
+        self.queue.check_loop("put");
+        self.item = Some(item);
+        self.ticket = Some(self.queue.putters.enter(cx));
+        step::note_wait();
+        Poll::Pending
+    }
+
+    /// Polled while in line, or as it was woken.
+    fn must_wait(&self, cx: &Context<'_>) -> bool {
+        let waits = self.ticket.is_some_and(|ticket| self.queue.putters.must_wait(ticket, cx));
+        if waits {
+            step::note_wait();
+        }
+        waits
+    }
+}
+
+impl<T, O: Order<T>> Future for Put<'_, T, O> {
+    type Output = Result<(), QueueShutDown<T>>;
+
+    /// # Panics
+    /// Polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.must_wait(cx) {
+            return Poll::Pending;
+        }
+        let item = self.item.take().expect("`Queue::put` was polled after it was ready");
+        let put = match self.queue.put_nowait(item) {
+            Ok(()) => Ok(()),
+            Err(PutNowaitError::ShutDown(item)) => Err(QueueShutDown(item)),
+            Err(PutNowaitError::Full(item)) => return self.wait(item, cx),
+        };
+        self.ticket = None;
+        Poll::Ready(put)
+    }
+}
+
+impl<T, O: Order<T>> Drop for Put<'_, T, O> {
+    /// Given up. Was it woken, and there is room, then the next one is woken in its place.
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket
+            && !self.queue.putters.leave(ticket)
+            && !self.queue.full()
+        {
+            self.queue.putters.wake_next();
+        }
+    }
+}
+
+impl<T, O: Order<T>> fmt::Debug for Put<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Put").field("is_over", &self.item.is_none()).finish_non_exhaustive()
+    }
+}
