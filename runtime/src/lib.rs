@@ -99,6 +99,7 @@ mod signal;
 mod sleep;
 mod task;
 mod timeout;
+mod task_group;
 mod timers;
 mod wait;
 mod wait_for;
@@ -154,6 +155,8 @@ pub use timeout::{Timeout, TimeoutScope, timeout, timeout_at};
 pub use wait::wait;
 pub use wait_for::wait_for;
 pub use wrap_future::wrap_future;
+pub use task::{AnyTask, Task, all_tasks, create_task, current_task};
+pub use task_group::{ExceptionGroup, GroupRefused, GroupedError, TaskGroup};
 
 /// The README's programs run as tests.
 #[cfg(doctest)]

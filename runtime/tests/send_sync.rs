@@ -131,6 +131,14 @@ matrix! {
     ExceptionKind: true true,
 }
 
+// Groups, and what failed in them.
+matrix! {
+    TaskGroup<()>: false false,
+    ExceptionGroup<Moved>: true false,
+    GroupedError<Moved>: true false,
+    GroupRefused: true true,
+}
+
 /// Each type that the crate exports stands in the matrix, which is checked when this file is compiled.
 #[test]
 fn c_send_sync_matrix() {

@@ -18,6 +18,7 @@ use crate::ops::{self, Done, Flow};
 use crate::queue;
 use crate::scenario;
 use crate::several;
+use crate::task_group;
 use crate::thread_future::ThreadFuture;
 use crate::timeouts;
 use crate::world::{
@@ -111,6 +112,12 @@ pub(crate) fn spawn(world: &'static World, op: &'static Value, env: &Rc<Env>) ->
     let made = on.and_then(|on| on.create_named_task(&*name, body).map_err(closed));
     let task = world.tell_error(env, &format!("spawn {name}"), made)?;
     keep(&name, Thing::Task(entry(task, outcome)));
+    let made = match op.get("in") {
+        None => on.and_then(|on| on.create_named_task(&*name, body).map_err(closed)),
+        Some(group) => task_group::find(&world.text(env, group)).create_task(body).map_err(Error::from),
+    };
+    let made = made.inspect(|task| task.set_name(&*name));
+    keep_task(&name, world.tell_error(env, &format!("spawn {name}"), made)?, outcome);
     Ok(())
 }
 
@@ -238,6 +245,7 @@ async fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> Done {
         }
         "as_completed" => several::completing(world, op, env).await,
         "timeout" => timeouts::scope(world, op, env).await,
+        "group" => task_group::scope(world, op, env).await,
         "with_cm" => with_context(world, op, env).await,
         _ => ops::one(world, op, env),
     }

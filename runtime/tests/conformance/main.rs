@@ -14,6 +14,7 @@ mod queue;
 mod scenario;
 mod script;
 mod several;
+mod task_group;
 mod thread_future;
 mod timeouts;
 mod world;

@@ -32,8 +32,6 @@ const NOT_YET: &[&str] = &[
     "event_wait",
     "executor",
     "for",
-    "group",
-    "group_cancel",
     "is_set",
     "locked",
     "notify",
