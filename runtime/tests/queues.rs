@@ -403,3 +403,24 @@ fn refusals_give_the_item_back_and_say_what_to_do() {
         "LifoQueue(Queue { qsize: 0, maxsize: 1, unfinished: 0, shut_down: true, .. })"
     );
 }
+
+#[test]
+fn a_request_meets_a_get_put_or_join_beside_an_awaited_task() {
+    run(async {
+        let queue: &'static Queue<i32> = Box::leak(Box::new(Queue::new(1)));
+        // It also has the other polled again.
+        let awaited = || join(create_task(std::future::pending::<()>()), yield_now());
+        let get = create_task(async move { drop(join(queue.get(), awaited()).await) });
+        turns(3).await;
+        get.cancel();
+        turns(3).await;
+        assert!(get.cancelled());
+        queue.put_nowait(1).unwrap();
+        let put = create_task(async move { drop(join(queue.put(2), awaited()).await) });
+        let all_done = create_task(async move { drop(join(queue.join(), awaited()).await) });
+        turns(3).await;
+        assert!(put.cancel() && all_done.cancel());
+        turns(3).await;
+        assert!(put.cancelled() && all_done.cancelled());
+    });
+}

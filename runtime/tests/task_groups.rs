@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::join;
 use perloop::{
     EventLoop, GroupRefused, GroupedError, TaskGroup, catch_cancelled, create_task, current_task,
     new_event_loop, sleep, yield_now,
@@ -233,5 +234,66 @@ fn a_cancelled_parent_gets_cancelled_when_its_children_have_ended_and_may_catch_
         parent.cancel_with("enough");
         assert_eq!(parent.await, Ok(Some("enough".to_owned())));
         assert_eq!(*log.borrow(), ["child", "parent"]);
+    });
+}
+
+#[test]
+fn nothing_is_added_once_the_last_child_has_ended_though_the_scope_still_stands() {
+    run(async {
+        let (group, refused) = (TaskGroup::<Infallible>::new(), Rc::new(Cell::new(None)));
+        let body = async {
+            let (late, said) = (group.clone(), Rc::clone(&refused));
+            let child = group.create_task(sleep(Duration::from_secs(1))).unwrap();
+            // It comes after the group's own callback, and before the scope goes on.
+            child.add_done_callback(move |_| said.set(late.create_task(async {}).err()));
+            Ok(())
+        };
+        assert_eq!(group.run(body).await, Ok(Some(())));
+        assert_eq!(refused.get(), Some(GroupRefused::Finished));
+    });
+}
+
+#[test]
+fn a_panic_that_a_dropped_scope_never_saw_is_reported() {
+    let event_loop = EventLoop::builder().virtual_time().build().unwrap();
+    let reports = Rc::new(Cell::new(0));
+    let count = Rc::clone(&reports);
+    event_loop.set_exception_handler(Some(move |_: &EventLoop, _: &_| count.set(count.get() + 1)));
+    let ended = event_loop.run_until_complete(async {
+        let group = TaskGroup::<Infallible>::new();
+        let body = async {
+            drop(group.create_task(async { panic!("told") }));
+            pending::<Result<(), _>>().await
+        };
+        let mut scope = Box::pin(group.run(body));
+        poll_fn(|cx| Poll::Ready(scope.as_mut().poll(cx).is_pending())).await;
+        yield_now().await; // the child has ended, and its callback comes behind this
+        drop(scope);
+        yield_now().await;
+    });
+    assert_eq!((ended.is_ok(), reports.get()), (true, 1));
+}
+
+#[test]
+fn a_request_meets_a_scope_that_waits_beside_an_awaited_task() {
+    run(async {
+        let other = create_task(pending::<()>());
+        let stop_other = (*other).clone();
+        let log = Log::default();
+        let held = Guard(Rc::clone(&log), "child");
+        let parent = create_task(async move {
+            let group = TaskGroup::<Infallible>::new();
+            let body = async {
+                drop(group.create_task(hold(held)));
+                Ok(())
+            };
+            join(group.run(body), other).await
+        });
+        yield_now().await;
+        yield_now().await;
+        parent.cancel();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(*log.borrow(), ["child"]);
+        assert!(parent.cancelled() && !stop_other.done());
     });
 }
