@@ -98,8 +98,8 @@ mod shield;
 mod signal;
 mod sleep;
 mod task;
-mod timeout;
 mod task_group;
+mod timeout;
 mod timers;
 mod wait;
 mod wait_for;
@@ -151,12 +151,11 @@ pub use run::run;
 pub use shield::shield;
 pub use sleep::{Sleep, YieldNow, sleep, yield_now};
 pub use task::{AnyTask, Awaitable, CallbackKey, Task, Waitable, all_tasks, create_task, current_task};
+pub use task_group::{ExceptionGroup, GroupRefused, GroupedError, TaskGroup};
 pub use timeout::{Timeout, TimeoutScope, timeout, timeout_at};
 pub use wait::wait;
 pub use wait_for::wait_for;
 pub use wrap_future::wrap_future;
-pub use task::{AnyTask, Task, all_tasks, create_task, current_task};
-pub use task_group::{ExceptionGroup, GroupRefused, GroupedError, TaskGroup};
 
 /// The README's programs run as tests.
 #[cfg(doctest)]

@@ -109,15 +109,13 @@ pub(crate) fn spawn(world: &'static World, op: &'static Value, env: &Rc<Env>) ->
         Some(name) => Ok(event_loop(&world.text(env, name))),
         None => get_running_loop().map_err(|_| Error::misuse("no-running-loop")),
     };
-    let made = on.and_then(|on| on.create_named_task(&*name, body).map_err(closed));
-    let task = world.tell_error(env, &format!("spawn {name}"), made)?;
-    keep(&name, Thing::Task(entry(task, outcome)));
     let made = match op.get("in") {
         None => on.and_then(|on| on.create_named_task(&*name, body).map_err(closed)),
         Some(group) => task_group::find(&world.text(env, group)).create_task(body).map_err(Error::from),
     };
     let made = made.inspect(|task| task.set_name(&*name));
-    keep_task(&name, world.tell_error(env, &format!("spawn {name}"), made)?, outcome);
+    let task = world.tell_error(env, &format!("spawn {name}"), made)?;
+    keep(&name, Thing::Task(entry(task, outcome)));
     Ok(())
 }
 
