@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
+use futures_util::FutureExt;
 use perloop::{
     GetNowaitError, LifoQueue, Order, PriorityQueue, PutNowaitError, Queue, QueueShutDown, TaskDoneTooOften,
 };
@@ -127,7 +129,7 @@ pub(crate) fn awaitable(world: &World, spec: &'static Value, env: &Env) -> Local
     let kind = scenario::kind_of(spec);
     let name = world.text(env, &spec[kind]);
     let value = world.value(env, &spec["value"]);
-    with_queue!(&name, queue => Box::pin(async move {
+    with_queue!(&name, queue => Box::pin(misuse_caught(async move {
         match kind {
             "get" => queue.get().await.map(|item| item.0).map_err(Error::from),
             "put" => queue.put(Item(value)).await.map(|()| Value::Null).map_err(Error::from),
@@ -136,7 +138,16 @@ pub(crate) fn awaitable(world: &World, spec: &'static Value, env: &Env) -> Local
                 Ok(json!(null))
             }
         }
-    }))
+    })))
+}
+
+/// What asyncio says as an error, to wait on another loop than before, perloop says as a panic.
+async fn misuse_caught(work: impl Future<Output = Result<Value, Error>>) -> Result<Value, Error> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|payload| {
+        let Error(message) = Error::caught(payload);
+        assert!(message.contains("on another event loop before"), "{message}");
+        Err(Error::misuse("different-loop"))
+    })
 }
 
 impl<T> From<QueueShutDown<T>> for Error {
