@@ -206,7 +206,7 @@ fn against(preemptions: usize, name: &str, end: &str, body: impl Fn() + Send + S
 fn each_use_of_a_future_against_each_end_of_its_promise() {
     for (name, using) in USES {
         for (end_name, end, fits) in PROMISE_ENDS {
-            against(3, name, end_name, move || {
+            against(2, name, end_name, move || {
                 let ledger = Ledger::default();
                 let (promise, future) = Promise::new();
                 let user = thread::spawn({

@@ -235,7 +235,7 @@ fn a_lender_waits_on_when_its_body_is_cancelled() {
 /// end dropped the error where it lies, the callback would look at it at the same time.
 #[test]
 fn an_error_that_a_callback_looks_at_outlives_the_scope() {
-    against_a_turning_loop(3, 1, Publish::AtOnce, |remote, ledger| {
+    against_a_turning_loop(2, 1, Publish::AtOnce, |remote, ledger| {
         let scoped = remote.scope::<(), _, _>(|scope| {
             let value = ledger.value();
             let failed = scope.submit((), async move {
