@@ -109,8 +109,8 @@ impl Belfry {
         // ORDERING: Release: the new bell is whole before it is seen. Acquire is not needed: home itself hung up the old one.
         let old = self.bell.swap(hang(bell), Ordering::Release);
         self.take_down(old);
-        // ORDERING: Release, and so a read-modify-write: who begins to ring after this sees the new bell, and who stops
-        // after this sees the old one taken down.
+        // ORDERING: Release, and so a read-modify-write: who stops to ring after this sees the old one taken down. (No model
+        // notices if not: the bell would be dropped with the core instead.)
         if self.ringers.fetch_add(0, Ordering::AcqRel) == 0 {
             self.clear_away();
         }
