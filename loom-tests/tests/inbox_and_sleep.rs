@@ -200,7 +200,6 @@ struct Mortal {
 impl Bell for Mortal {
     fn ring(&self) {
         assert_eq!(self.is_gone.get(), 0, "rung when it was gone");
-        thread::yield_now();
         self.bell.ring();
     }
 }
@@ -230,6 +229,28 @@ fn l_bell_ring_vs_close() {
         driver.home.replace_bell(Box::new(bell()));
         drop(driver);
         join_all([submitter, caller]);
+    });
+}
+
+/// A producer that is inside of a ring while the bell is replaced clears the old one away when it leaves. Its next ring is
+/// the new bell's.
+#[test]
+fn a_ring_that_clears_a_bell_away_is_the_last_of_that_bell() {
+    model(2, || {
+        let (bell, is_gone) = (TestBell::new(), Shared::new());
+        let mortal = Mortal { bell: bell.clone(), is_gone };
+        let driver = Driver::with_bell("loop", Spin::Never, mortal, bell);
+        assert!(driver.home.fall_asleep());
+        let producer = thread::spawn({
+            let remote = driver.remote();
+            move || (0..2).for_each(|_| drop(remote.call(|| {})))
+        });
+        driver.bell.wait();
+        driver.turn();
+        let _ = driver.home.fall_asleep();
+        driver.home.replace_bell(Box::new(TestBell::new()));
+        producer.join().unwrap();
+        driver.turn();
     });
 }
 
