@@ -2,11 +2,10 @@
 //! the bell along.
 
 use std::alloc::Layout;
-use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
 use crate::foreign::contain;
-use crate::sync::{Alive, AtomicPtr, AtomicUsize, Ordering, free};
+use crate::sync::{Alive, AtomicPtr, AtomicUsize, Ordering, UnsafeCell, free};
 
 /// Wakes the thread of one loop out of its wait.
 ///
@@ -54,8 +53,10 @@ pub trait Bell: Send + Sync {
 
 /// The bell of a loop. Its home may take it away or hang up another one while others ring, and nobody waits for anybody: who
 /// rings may lose its core in the midst of it. A bell that was taken down is dropped by whoever finds that nobody rings
-/// any more.
-pub(crate) struct Belfry {
+/// any more. (Public for its models alone.)
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Belfry {
     bell: AtomicPtr<Hung>,
     /// How many threads are ringing.
     ringers: AtomicUsize,
@@ -67,11 +68,19 @@ struct Hung {
     alive: Alive,
     bell: Box<dyn Bell>,
     /// For who takes it down. Ringers do not look at it.
-    before: Cell<*mut Hung>,
+    before: UnsafeCell<*mut Hung>,
+}
+
+impl Hung {
+    /// The one that was taken down before it. For who has both.
+    fn before(&self) -> Option<NonNull<Self>> {
+        // SAFETY: it is changed and read only by the one who has the bells of `taken_down`, or those that are not there yet.
+        NonNull::new(self.before.with(|before| unsafe { *before }))
+    }
 }
 
 impl Belfry {
-    pub(crate) fn new(bell: Box<dyn Bell>) -> Self {
+    pub fn new(bell: Box<dyn Bell>) -> Self {
         Self {
             bell: AtomicPtr::new(hang(Some(bell))),
             ringers: AtomicUsize::new(0),
@@ -80,12 +89,12 @@ impl Belfry {
     }
 
     /// Rings the bell that hangs there, if any.
-    pub(crate) fn ring(&self) {
+    pub fn ring(&self) {
         struct Leave<'a>(&'a Belfry);
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
-                // ORDERING: Release: our ringing is over before anybody finds that nobody rings. Acquire: so is everybody's, if
-                // that is us.
+                // ORDERING: Release: our ringing is over before anybody finds that nobody rings. Acquire: what was taken down
+                // before its home counted us is there for us to clear away.
                 if self.0.ringers.fetch_sub(1, Ordering::AcqRel) == 1 {
                     self.0.clear_away();
                 }
@@ -105,12 +114,13 @@ impl Belfry {
     }
 
     /// Hangs up another bell, or none. On the home thread.
-    pub(crate) fn replace(&self, bell: Option<Box<dyn Bell>>) {
+    pub fn replace(&self, bell: Option<Box<dyn Bell>>) {
         // ORDERING: Release: the new bell is whole before it is seen. Acquire is not needed: home itself hung up the old one.
         let old = self.bell.swap(hang(bell), Ordering::Release);
         self.take_down(old);
         // ORDERING: Release, and so a read-modify-write: who stops to ring after this sees the old one taken down. (No model
-        // notices if not: the bell would be dropped with the core instead.)
+        // can notice if not, since loom never lets a swap miss what was stored before it. The bell would be dropped with the
+        // core instead.)
         if self.ringers.fetch_add(0, Ordering::AcqRel) == 0 {
             self.clear_away();
         }
@@ -120,7 +130,7 @@ impl Belfry {
     fn take_down(&self, bells: *mut Hung) {
         let mut last = bells;
         // SAFETY: the bells are the caller's, as long as they are not put there.
-        while let Some(before) = unsafe { last.as_ref() }.and_then(|hung| NonNull::new(hung.before.get())) {
+        while let Some(before) = unsafe { last.as_ref() }.and_then(Hung::before) {
             last = before.as_ptr();
         }
         // SAFETY: as above.
@@ -128,9 +138,11 @@ impl Belfry {
         // ORDERING: Relaxed; nothing is read of what is there.
         let mut others = self.taken_down.load(Ordering::Relaxed);
         loop {
-            last.before.set(others);
-            // ORDERING: Release: who takes them away sees what is behind them. Acquire passes on what is behind the others.
-            match self.taken_down.compare_exchange(others, bells, Ordering::AcqRel, Ordering::Relaxed) {
+            // SAFETY: as above.
+            last.before.with_mut(|before| unsafe { *before = others });
+            // ORDERING: Release: who takes them away sees what is behind them. Without Acquire, since nothing is read of the
+            // others, and who takes all away reads from each Release before it (only read-modify-writes lie between).
+            match self.taken_down.compare_exchange(others, bells, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => others = now,
             }
@@ -152,7 +164,7 @@ impl Belfry {
             }
             // Somebody has begun meanwhile, and may ring one that was taken down later. Whoever stops last comes here.
             self.take_down(bells);
-            // ORDERING: as above.
+            // ORDERING: as in `replace`, and as there no model can notice.
             if self.ringers.fetch_add(0, Ordering::AcqRel) > 0 {
                 return;
             }
@@ -165,7 +177,7 @@ fn drop_all(mut next: *mut Hung) {
     while let Some(hung) = NonNull::new(next) {
         // SAFETY: by the caller it is nobody else's.
         let here = unsafe { hung.as_ref() };
-        next = here.before.get();
+        next = here.before().map_or(ptr::null_mut(), NonNull::as_ptr);
         here.alive.bury();
         // Foreign code, and whoever drops it has more to do.
         // SAFETY: as above, and it is dropped once.
@@ -176,7 +188,7 @@ fn drop_all(mut next: *mut Hung) {
 }
 
 fn hang(bell: Option<Box<dyn Bell>>) -> *mut Hung {
-    let hung = |bell| Hung { alive: Alive::new(), bell, before: Cell::new(ptr::null_mut()) };
+    let hung = |bell| Hung { alive: Alive::new(), bell, before: UnsafeCell::new(ptr::null_mut()) };
     bell.map_or(ptr::null_mut(), |bell| Box::into_raw(Box::new(hung(bell))))
 }
 

@@ -83,6 +83,8 @@ mod task;
 mod wait;
 mod watchers;
 
+#[doc(hidden)]
+pub use bell::Belfry;
 pub use bell::Bell;
 pub use errors::{
     Forked, FutureError, InvalidState, LoopClosed, LoopDied, Panicked, Refusal, Refused, WouldDeadlock,
