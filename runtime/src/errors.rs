@@ -25,6 +25,7 @@ macro_rules! plain_error {
         impl Error for $name {}
     };
 }
+pub(crate) use plain_error;
 
 plain_error! {
     /// No loop is running in this thread.

@@ -89,6 +89,7 @@ mod exception;
 mod gather;
 mod gather_tuple;
 mod handle;
+mod locks;
 mod loop_future;
 mod loop_thread;
 mod queues;
@@ -141,6 +142,7 @@ pub use gather::{Gather, gather, gather_outcomes, try_gather};
 #[doc(hidden)]
 pub use gather_tuple::GatherTuple;
 pub use handle::{LoopHandle, LoopScope, run_coroutine_threadsafe};
+pub use locks::{Event, Lock, LockGuard, NotAcquired};
 pub use loop_future::{LoopFuture, create_future, ensure_future};
 pub use loop_thread::{JoinError, LoopThread};
 pub use queues::{

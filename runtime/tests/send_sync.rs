@@ -52,6 +52,9 @@ matrix! {
     Completions<AnyTask>: false false,
     Gather<()>: false false,
     ExceptionContext: false false,
+    Lock: false false,
+    LockGuard<'static>: false false,
+    Event: false false,
 }
 
 // Queues, and who waits for them.
@@ -123,6 +126,7 @@ matrix! {
     NoRunningLoop: true true,
     CloseRunning: true true,
     StoppedBeforeDone: true true,
+    NotAcquired: true true,
     Refusal: true true,
     SetError: true true,
     TimedOut: true true,

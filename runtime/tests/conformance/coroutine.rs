@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::futures::{self, Callbacks};
+use crate::locks;
 use crate::ops::{self, Done, Flow};
 use crate::queue;
 use crate::scenario;
@@ -186,7 +187,7 @@ pub(crate) fn awaitable(
             })
         }
         "get" | "put" | "join" => queue::awaitable(world, spec, env),
-        other => panic!("unknown awaitable {other}"),
+        other => locks::awaitable(world, other, spec, env),
     }
 }
 
@@ -202,7 +203,7 @@ fn label_of(world: &World, spec: &'static Value, env: &Env) -> String {
             "coro" => format!("{}()", world.text(env, &spec["coro"])),
             "wrap" => format!("{}.wrap", world.text(env, &spec["wrap"])),
             kind @ ("get" | "put" | "join") => format!("{}.{kind}", world.text(env, &spec[kind])),
-            kind => kind.to_owned(),
+            kind => locks::label_of(world, kind, spec, env).unwrap_or_else(|| kind.to_owned()),
         },
     }
 }
@@ -244,6 +245,7 @@ async fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> Done {
         "as_completed" => several::completing(world, op, env).await,
         "timeout" => timeouts::scope(world, op, env).await,
         "group" => task_group::scope(world, op, env).await,
+        "with" => locks::with(world, op, env).await,
         "with_cm" => with_context(world, op, env).await,
         _ => ops::one(world, op, env),
     }

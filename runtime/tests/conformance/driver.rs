@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::coroutine::{self, Coroutine, Local};
 use crate::error::Error;
 use crate::futures;
+use crate::locks;
 use crate::ops::{self, Flow};
 use crate::queue;
 use crate::script;
@@ -18,6 +19,7 @@ use crate::world::{Env, Outcome, Place, World, event_loop, forget_all};
 pub(crate) fn play(spec: &'static Value) -> Vec<String> {
     let world = World::new(spec);
     queue::make_all(spec);
+    locks::make_all(spec);
     let run_main = || Box::leak(Box::new(json!([{"op": "run", "coro": "main"}])));
     let ops: &'static Value = spec.get("driver").unwrap_or_else(|| run_main());
     run_script(world, ops, &Env::new(Place::Driver("-".to_owned()), Default::default()));

@@ -9,6 +9,7 @@ mod coroutine;
 mod driver;
 mod error;
 mod futures;
+mod locks;
 mod ops;
 mod queue;
 mod scenario;

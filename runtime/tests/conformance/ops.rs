@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::world::{
     self, Env, Place, TaskEntry, Thing, World, current, error_value, event_loop, find, keep, task, task_name,
 };
-use crate::{driver, futures, queue, script, task_group, thread_future, timeouts};
+use crate::{driver, futures, locks, queue, script, task_group, thread_future, timeouts};
 
 /// How a list of ops ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +76,7 @@ pub(crate) fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> D
         .or_else(|| thread_future::op(world, op, env))
         .or_else(|| queue::op(world, op, env))
         .or_else(|| task_group::op(world, op, env))
+        .or_else(|| locks::op(world, op, env))
         .unwrap_or_else(|| panic!("unknown op {verb}"))?;
     world.assign(env, &op["to"], value);
     Ok(Flow::Next)

@@ -17,7 +17,6 @@ pub(crate) struct Case {
 /// What the scenarios use and perloop does not have yet: ops and awaitables.
 const NOT_YET: &[&str] = &[
     "aclose",
-    "acquire",
     "agen",
     "anext",
     "barrier_abort",
@@ -27,17 +26,11 @@ const NOT_YET: &[&str] = &[
     "busy",
     "cond_wait",
     "cond_wait_for",
-    "event_clear",
-    "event_set",
-    "event_wait",
     "executor",
     "for",
-    "is_set",
-    "locked",
     "notify",
     "notify_all",
     "object",
-    "release",
     "runner_close",
     "runner_get_loop",
     "runner_new",
@@ -46,7 +39,6 @@ const NOT_YET: &[&str] = &[
     "shutdown_asyncgens",
     "shutdown_default_executor",
     "to_thread",
-    "with",
     "wrap_future",
     "yield",
 ];
@@ -77,7 +69,7 @@ const AWAITABLES: &[&str] = &[
 ];
 
 /// The types of objects that perloop has.
-const OBJECTS: &[&str] = &["lifo_queue", "priority_queue", "queue"];
+const OBJECTS: &[&str] = &["event", "lifo_queue", "lock", "priority_queue", "queue"];
 
 /// Cases whose missing part does not show in their JSON.
 const NEEDS: &[(&str, &str)] = &[];

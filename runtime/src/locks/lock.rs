@@ -1,0 +1,270 @@
+//! `Lock`.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::errors::plain_error;
+use crate::locks::line::Line;
+
+plain_error! {
+    /// A lock was to be released, or its holder to wait or notify, while nobody held it: asyncio's
+    /// `RuntimeError('Lock is not acquired.')`.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Lock, NotAcquired};
+    ///
+    /// assert_eq!(Lock::new().release(), Err(NotAcquired::default()));
+    /// ```
+    NotAcquired: "the lock is not acquired; `acquire` it first, and release it once"
+}
+
+/// Lets one task at a time go on, in the order of asking: asyncio's `Lock`. Clones are the same lock; none of them can
+/// leave the thread.
+///
+/// Between two awaits nothing else runs on a loop, so it is needed only where something must stay true *across* an
+/// await. Fairness: who is in line comes before who comes anew, also while the lock is free and the first in line has
+/// not run yet. It is not reentrant: a task that acquires it twice waits for itself.
+///
+/// It belongs to no loop until a task has to wait for it.
+///
+/// # Examples
+/// ```
+/// use std::cell::Cell;
+/// use perloop::{Lock, create_task, yield_now};
+/// # use std::rc::Rc;
+///
+/// perloop::run(async {
+///     let (lock, balance) = (Lock::new(), Rc::new(Cell::new(0)));
+///     let tasks: Vec<_> = (0..3)
+///         .map(|_| {
+///             let (lock, balance) = (lock.clone(), Rc::clone(&balance));
+///             create_task(async move {
+///                 let _guard = lock.acquire().await;
+///                 let read = balance.get();
+///                 yield_now().await; // the others wait
+///                 balance.set(read + 1);
+///             })
+///         })
+///         .collect();
+///     for task in tasks {
+///         task.await.expect("it neither panics nor is cancelled");
+///     }
+///     assert_eq!(balance.get(), 3);
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Lock(Rc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// The number of the hold; none if the lock is free.
+    hold: Cell<Option<u64>>,
+    holds: Cell<u64>,
+    line: Line,
+}
+
+impl Lock {
+    /// Makes a lock, which is free.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(!perloop::Lock::new().locked());
+    /// ```
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Waits until the lock is free and everybody who asked before has had it, and takes it. It is released when the
+    /// guard is dropped. A free lock with nobody in line is taken without suspending.
+    ///
+    /// Cancel safe: who gives up leaves the line, and if the lock was meant for it, it goes to the next.
+    ///
+    /// # Panics
+    /// When it has to wait: outside of a running loop, or on another loop than those who waited before.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let lock = perloop::Lock::new();
+    ///     let guard = lock.acquire().await;
+    ///     assert!(lock.locked());
+    ///     drop(guard);
+    ///     assert!(!lock.locked());
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub async fn acquire(&self) -> LockGuard<'_> {
+        let hold = self.turn().await;
+        LockGuard { lock: self, hold }
+    }
+
+    /// Releases the lock, whoever holds it, and wakes the first in line: for a hold whose guard was
+    /// [forgotten](LockGuard::forget). A guard that is still there releases nothing any more.
+    ///
+    /// # Errors
+    /// If the lock is free.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Lock, create_task};
+    ///
+    /// perloop::run(async {
+    ///     let lock = Lock::new();
+    ///     lock.acquire().await.forget();
+    ///     let other = create_task({
+    ///         let lock = lock.clone();
+    ///         async move { lock.release() } // any task may
+    ///     });
+    ///     assert_eq!(other.await, Ok(Ok(())));
+    ///     assert!(lock.release().is_err());
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn release(&self) -> Result<(), NotAcquired> {
+        self.suspend_hold().map(drop).ok_or(NotAcquired)
+    }
+
+    /// Says whether somebody holds it: asyncio's `lock.locked()`.
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let lock = perloop::Lock::new();
+    ///     let _guard = lock.acquire().await;
+    ///     assert!(lock.locked());
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn locked(&self) -> bool {
+        self.0.hold.get().is_some()
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Turn { lock: self, place: None }
+    }
+
+    /// Makes the lock free, and gives the number of the hold that ended.
+    fn suspend_hold(&self) -> Option<u64> {
+        let hold = self.0.hold.take()?;
+        self.0.line.wake_first();
+        Some(hold)
+    }
+
+    fn take(&self) -> u64 {
+        let hold = self.0.holds.get() + 1;
+        self.0.holds.set(hold);
+        self.0.hold.set(Some(hold));
+        hold
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock").field("locked", &self.locked()).field("waiting", &self.0.line.len()).finish()
+    }
+}
+
+/// Waits for the lock. Its value is the number of the hold that begins.
+struct Turn<'a> {
+    lock: &'a Lock,
+    place: Option<u64>,
+}
+
+impl Future for Turn<'_> {
+    type Output = u64;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u64> {
+        let (lock, line) = (self.lock, &self.lock.0.line);
+        match self.place {
+            None if !lock.locked() && !line.has_waiters() => {}
+            None => {
+                self.place = Some(line.join("Lock::acquire", cx));
+                return Poll::Pending;
+            }
+            // The lock is free only if the first in line was woken, or its task asked to stop and caught elsewhere.
+            Some(place) if !lock.locked() && line.is_first(place) => {
+                self.place = None;
+                line.leave(place);
+            }
+            Some(place) => {
+                line.stay(place, cx);
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(lock.take())
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let Some(place) = self.place else { return };
+        let line = &self.lock.0.line;
+        line.leave(place);
+        if !self.lock.locked() {
+            line.wake_first();
+        }
+    }
+}
+
+/// A hold of a [`Lock`], which ends when this is dropped: asyncio's `async with lock`.
+///
+/// # Examples
+/// ```
+/// use perloop::{Lock, LockGuard};
+///
+/// async fn with_both<'a>(first: &'a Lock, second: &'a Lock) -> (LockGuard<'a>, LockGuard<'a>) {
+///     (first.acquire().await, second.acquire().await)
+/// }
+///
+/// perloop::run(async {
+///     let (first, second) = (Lock::new(), Lock::new());
+///     let _both = with_both(&first, &second).await;
+///     assert!(first.locked() && second.locked());
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct LockGuard<'a> {
+    lock: &'a Lock,
+    hold: u64,
+}
+
+impl LockGuard<'_> {
+    /// Keeps the lock held without a guard, until somebody calls [`Lock::release`].
+    ///
+    /// # Examples
+    /// ```
+    /// perloop::run(async {
+    ///     let lock = perloop::Lock::new();
+    ///     lock.acquire().await.forget();
+    ///     assert!(lock.locked());
+    ///     assert_eq!(lock.release(), Ok(()));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn forget(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for LockGuard<'_> {
+    fn drop(&mut self) {
+        // Somebody may have called `release`, and perhaps it is another's by now.
+        if self.lock.0.hold.get() == Some(self.hold) {
+            self.lock.suspend_hold();
+        }
+    }
+}
+
+impl fmt::Debug for LockGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LockGuard").field(self.lock).finish()
+    }
+}

@@ -1,0 +1,146 @@
+//! Objects that tasks wait for each other with: their ops, awaitables and scopes.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use perloop::{Event, Lock, NotAcquired};
+use serde_json::{Value, json};
+
+use crate::coroutine::{self, Local};
+use crate::error::Error;
+use crate::ops::Done;
+use crate::queue::misuse_caught;
+use crate::world::{Env, World};
+
+/// The awaitables of this file, and the methods that they stand for.
+const METHODS: &[(&str, &str)] = &[("acquire", "acquire"), ("event_wait", "wait")];
+
+#[derive(Clone)]
+enum Object {
+    Lock(Lock),
+    Event(Event),
+}
+
+thread_local! {
+    static OBJECTS: RefCell<HashMap<String, Object>> = RefCell::default();
+}
+
+impl From<NotAcquired> for Error {
+    fn from(_: NotAcquired) -> Self {
+        Self::misuse("not-acquired")
+    }
+}
+
+/// Makes a scenario's objects, before anything runs.
+pub(crate) fn make_all(spec: &Value) {
+    let specs = spec["objects"].as_object().into_iter().flatten();
+    OBJECTS.take();
+    specs.for_each(|(name, spec)| make(name, spec).expect("a good object"));
+}
+
+fn make(name: &str, spec: &Value) -> Result<(), Error> {
+    let made = match spec["type"].as_str().expect("a type") {
+        "lock" => Object::Lock(Lock::new()),
+        "event" => Object::Event(Event::new()),
+        // A queue.
+        _ => return Ok(()),
+    };
+    OBJECTS.with_borrow_mut(|objects| objects.insert(name.to_owned(), made));
+    Ok(())
+}
+
+fn find(name: &str) -> Object {
+    OBJECTS.with_borrow(|objects| objects.get(name).cloned()).unwrap_or_else(|| panic!("no object '{name}'"))
+}
+
+fn misused(object: &str, verb: &str) -> ! {
+    panic!("no {verb} of '{object}'")
+}
+
+/// The ops that never suspend. None if it is not one of them.
+pub(crate) fn op(world: &World, op: &Value, env: &Env) -> Option<Result<Value, Error>> {
+    let verb = op["op"].as_str().expect("an op");
+    Some(match verb {
+        "object" => {
+            let name = world.text(env, &op["name"]);
+            world.tell_error(env, &format!("object {name}"), make(&name, op)).map(|()| Value::Null)
+        }
+        "locked" | "is_set" => {
+            let name = world.text(env, &op["on"]);
+            world.tell(env, &format!("{verb} {name}"), Ok(state(&name, verb)))
+        }
+        "release" | "event_set" | "event_clear" => {
+            let name = world.text(env, &op["on"]);
+            world.tell_error(env, &format!("{verb} {name}"), change(&name, verb)).map(|()| Value::Null)
+        }
+        _ => return None,
+    })
+}
+
+fn state(name: &str, verb: &str) -> Value {
+    match find(name) {
+        Object::Lock(lock) => json!(lock.locked()),
+        Object::Event(event) if verb == "is_set" => json!(event.is_set()),
+        Object::Event(_) => misused(name, verb),
+    }
+}
+
+fn change(name: &str, verb: &str) -> Result<(), Error> {
+    match (find(name), verb) {
+        (Object::Lock(lock), "release") => lock.release()?,
+        (Object::Event(event), "event_set") => event.set(),
+        (Object::Event(event), "event_clear") => event.clear(),
+        _ => misused(name, verb),
+    }
+    Ok(())
+}
+
+/// What an await of the kind is called in the trace.
+pub(crate) fn label_of(world: &World, kind: &str, spec: &Value, env: &Env) -> Option<String> {
+    let (_, method) = METHODS.iter().find(|(known, _)| *known == kind)?;
+    Some(format!("{}.{method}", world.text(env, &spec[kind])))
+}
+
+/// The awaitable of the kind.
+pub(crate) fn awaitable(
+    world: &'static World,
+    kind: &str,
+    spec: &'static Value,
+    env: &Rc<Env>,
+) -> Local<Result<Value, Error>> {
+    Box::pin(misuse_caught(waiting(world, kind, spec, env)))
+}
+
+fn waiting(
+    world: &'static World,
+    kind: &str,
+    spec: &'static Value,
+    env: &Env,
+) -> Local<Result<Value, Error>> {
+    let name = world.text(env, &spec[kind]);
+    match (find(&name), kind) {
+        (Object::Lock(lock), "acquire") => Box::pin(async move {
+            lock.acquire().await.forget();
+            Ok(json!(true))
+        }),
+        (Object::Event(event), "event_wait") => Box::pin(async move {
+            event.wait().await;
+            Ok(json!(true))
+        }),
+        _ => misused(&name, kind),
+    }
+}
+
+/// Runs ops inside of an object's scope.
+pub(crate) async fn with(world: &'static World, op: &'static Value, env: &Rc<Env>) -> Done {
+    let name = world.text(env, &op["on"]);
+    let body = || coroutine::run(world, &op["body"], Rc::clone(env));
+    match find(&name) {
+        Object::Lock(lock) => {
+            let _guard = lock.acquire().await;
+            body().await
+        }
+        Object::Event(_) => misused(&name, "scope"),
+    }
+}
