@@ -55,6 +55,9 @@ matrix! {
     Lock: false false,
     LockGuard<'static>: false false,
     Event: false false,
+    Semaphore: false false,
+    BoundedSemaphore: false false,
+    SemaphorePermit<'static>: false false,
 }
 
 // Queues, and who waits for them.
@@ -127,6 +130,7 @@ matrix! {
     CloseRunning: true true,
     StoppedBeforeDone: true true,
     NotAcquired: true true,
+    ReleasedTooMany: true true,
     Refusal: true true,
     SetError: true true,
     TimedOut: true true,

@@ -138,6 +138,12 @@ impl Line {
         }
     }
 
+    /// Says whom to wake next: the first that is to be served, which counts as woken from now on.
+    pub(crate) fn call_next(&self) -> Option<Sleeper> {
+        let mut waiters = self.waiters.borrow_mut();
+        waiters.iter_mut().find(|waiter| waiter.is_to_be_served())?.sleeper.take()
+    }
+
     /// Wakes everybody.
     pub(crate) fn wake_all(&self) {
         let all: Vec<_> =

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use perloop::{Event, Lock, NotAcquired};
+use perloop::{BoundedSemaphore, Event, Lock, NotAcquired, ReleasedTooMany, Semaphore};
 use serde_json::{Value, json};
 
 use crate::coroutine::{self, Local};
@@ -20,6 +20,8 @@ const METHODS: &[(&str, &str)] = &[("acquire", "acquire"), ("event_wait", "wait"
 enum Object {
     Lock(Lock),
     Event(Event),
+    Semaphore(Semaphore),
+    BoundedSemaphore(BoundedSemaphore),
 }
 
 thread_local! {
@@ -29,6 +31,12 @@ thread_local! {
 impl From<NotAcquired> for Error {
     fn from(_: NotAcquired) -> Self {
         Self::misuse("not-acquired")
+    }
+}
+
+impl From<ReleasedTooMany> for Error {
+    fn from(_: ReleasedTooMany) -> Self {
+        Self("ValueError:released-too-many".to_owned())
     }
 }
 
@@ -43,11 +51,19 @@ fn make(name: &str, spec: &Value) -> Result<(), Error> {
     let made = match spec["type"].as_str().expect("a type") {
         "lock" => Object::Lock(Lock::new()),
         "event" => Object::Event(Event::new()),
+        "semaphore" => Object::Semaphore(Semaphore::new(permits(spec)?)),
+        "bounded_semaphore" => Object::BoundedSemaphore(BoundedSemaphore::new(permits(spec)?)),
         // A queue.
         _ => return Ok(()),
     };
     OBJECTS.with_borrow_mut(|objects| objects.insert(name.to_owned(), made));
     Ok(())
+}
+
+/// perloop's permits are never negative.
+fn permits(spec: &Value) -> Result<usize, Error> {
+    let value = spec["value"].as_i64().unwrap_or(1);
+    usize::try_from(value).map_err(|_| Error("ValueError:negative".to_owned()))
 }
 
 fn find(name: &str) -> Object {
@@ -83,12 +99,16 @@ fn state(name: &str, verb: &str) -> Value {
         Object::Lock(lock) => json!(lock.locked()),
         Object::Event(event) if verb == "is_set" => json!(event.is_set()),
         Object::Event(_) => misused(name, verb),
+        Object::Semaphore(semaphore) => json!(semaphore.locked()),
+        Object::BoundedSemaphore(semaphore) => json!(semaphore.locked()),
     }
 }
 
 fn change(name: &str, verb: &str) -> Result<(), Error> {
     match (find(name), verb) {
         (Object::Lock(lock), "release") => lock.release()?,
+        (Object::Semaphore(semaphore), "release") => semaphore.release(),
+        (Object::BoundedSemaphore(semaphore), "release") => semaphore.release()?,
         (Object::Event(event), "event_set") => event.set(),
         (Object::Event(event), "event_clear") => event.clear(),
         _ => misused(name, verb),
@@ -124,6 +144,14 @@ fn waiting(
             lock.acquire().await.forget();
             Ok(json!(true))
         }),
+        (Object::Semaphore(semaphore), "acquire") => Box::pin(async move {
+            semaphore.acquire().await.forget();
+            Ok(json!(true))
+        }),
+        (Object::BoundedSemaphore(semaphore), "acquire") => Box::pin(async move {
+            semaphore.acquire().await.forget();
+            Ok(json!(true))
+        }),
         (Object::Event(event), "event_wait") => Box::pin(async move {
             event.wait().await;
             Ok(json!(true))
@@ -139,6 +167,14 @@ pub(crate) async fn with(world: &'static World, op: &'static Value, env: &Rc<Env
     match find(&name) {
         Object::Lock(lock) => {
             let _guard = lock.acquire().await;
+            body().await
+        }
+        Object::Semaphore(semaphore) => {
+            let _permit = semaphore.acquire().await;
+            body().await
+        }
+        Object::BoundedSemaphore(semaphore) => {
+            let _permit = semaphore.acquire().await;
             body().await
         }
         Object::Event(_) => misused(&name, "scope"),

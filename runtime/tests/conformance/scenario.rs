@@ -69,7 +69,8 @@ const AWAITABLES: &[&str] = &[
 ];
 
 /// The types of objects that perloop has.
-const OBJECTS: &[&str] = &["event", "lifo_queue", "lock", "priority_queue", "queue"];
+const OBJECTS: &[&str] =
+    &["bounded_semaphore", "event", "lifo_queue", "lock", "priority_queue", "queue", "semaphore"];
 
 /// Cases whose missing part does not show in their JSON.
 const NEEDS: &[(&str, &str)] = &[];
