@@ -57,6 +57,7 @@ matrix! {
     Event: false false,
     Semaphore: false false,
     BoundedSemaphore: false false,
+    Condition: false false,
     SemaphorePermit<'static>: false false,
 }
 

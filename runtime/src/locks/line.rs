@@ -144,7 +144,20 @@ impl Line {
         waiters.iter_mut().find(|waiter| waiter.is_to_be_served())?.sleeper.take()
     }
 
-    /// Wakes everybody.
+    /// Wakes up to `n` who are to be served, in order.
+    pub(crate) fn wake(&self, n: usize) {
+        if n == 1 {
+            return self.call_next().into_iter().for_each(Sleeper::wake);
+        }
+        let called: Vec<_> = {
+            let mut waiters = self.waiters.borrow_mut();
+            let to_be_served = waiters.iter_mut().filter(|waiter| waiter.is_to_be_served());
+            to_be_served.take(n).filter_map(|waiter| waiter.sleeper.take()).collect()
+        };
+        called.into_iter().for_each(Sleeper::wake);
+    }
+
+    /// Wakes everybody, also who was cancelled.
     pub(crate) fn wake_all(&self) {
         let all: Vec<_> =
             self.waiters.borrow_mut().iter_mut().filter_map(|waiter| waiter.sleeper.take()).collect();

@@ -150,8 +150,14 @@ impl Lock {
         Turn { lock: self, place: None }
     }
 
-    /// Makes the lock free, and gives the number of the hold that ended.
-    fn suspend_hold(&self) -> Option<u64> {
+    /// Waits for the lock, and goes on with a hold that was suspended: its guard releases the lock again.
+    pub(super) async fn resume(&self, hold: Option<u64>) {
+        self.turn().await;
+        self.0.hold.set(hold);
+    }
+
+    /// Makes the lock free, and gives the number of the hold that ends here.
+    pub(super) fn suspend_hold(&self) -> Option<u64> {
         let hold = self.0.hold.take()?;
         self.0.line.wake_first();
         Some(hold)

@@ -4,22 +4,24 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use perloop::{BoundedSemaphore, Event, Lock, NotAcquired, ReleasedTooMany, Semaphore};
+use perloop::{BoundedSemaphore, Condition, Event, Lock, NotAcquired, ReleasedTooMany, Semaphore};
 use serde_json::{Value, json};
 
 use crate::coroutine::{self, Local};
 use crate::error::Error;
-use crate::ops::Done;
+use crate::ops::{self, Done};
 use crate::queue::misuse_caught;
 use crate::world::{Env, World};
 
 /// The awaitables of this file, and the methods that they stand for.
-const METHODS: &[(&str, &str)] = &[("acquire", "acquire"), ("event_wait", "wait")];
+const METHODS: &[(&str, &str)] =
+    &[("acquire", "acquire"), ("event_wait", "wait"), ("cond_wait", "wait"), ("cond_wait_for", "wait_for")];
 
 #[derive(Clone)]
 enum Object {
     Lock(Lock),
     Event(Event),
+    Condition(Condition),
     Semaphore(Semaphore),
     BoundedSemaphore(BoundedSemaphore),
 }
@@ -44,13 +46,18 @@ impl From<ReleasedTooMany> for Error {
 pub(crate) fn make_all(spec: &Value) {
     let specs = spec["objects"].as_object().into_iter().flatten();
     OBJECTS.take();
-    specs.for_each(|(name, spec)| make(name, spec).expect("a good object"));
+    // A condition may use a lock that stands after it.
+    let (conditions, others): (Vec<_>, Vec<_>) = specs.partition(|(_, spec)| spec["type"] == "condition");
+    for (name, spec) in others.into_iter().chain(conditions) {
+        make(name, spec).expect("a good object");
+    }
 }
 
 fn make(name: &str, spec: &Value) -> Result<(), Error> {
     let made = match spec["type"].as_str().expect("a type") {
         "lock" => Object::Lock(Lock::new()),
         "event" => Object::Event(Event::new()),
+        "condition" => Object::Condition(condition(spec)),
         "semaphore" => Object::Semaphore(Semaphore::new(permits(spec)?)),
         "bounded_semaphore" => Object::BoundedSemaphore(BoundedSemaphore::new(permits(spec)?)),
         // A queue.
@@ -58,6 +65,14 @@ fn make(name: &str, spec: &Value) -> Result<(), Error> {
     };
     OBJECTS.with_borrow_mut(|objects| objects.insert(name.to_owned(), made));
     Ok(())
+}
+
+fn condition(spec: &Value) -> Condition {
+    match spec["lock"].as_str().map(find) {
+        Some(Object::Lock(lock)) => Condition::with_lock(&lock),
+        Some(_) => panic!("a condition uses a lock"),
+        None => Condition::new(),
+    }
 }
 
 /// perloop's permits are never negative.
@@ -86,9 +101,9 @@ pub(crate) fn op(world: &World, op: &Value, env: &Env) -> Option<Result<Value, E
             let name = world.text(env, &op["on"]);
             world.tell(env, &format!("{verb} {name}"), Ok(state(&name, verb)))
         }
-        "release" | "event_set" | "event_clear" => {
+        "release" | "event_set" | "event_clear" | "notify" | "notify_all" => {
             let name = world.text(env, &op["on"]);
-            world.tell_error(env, &format!("{verb} {name}"), change(&name, verb)).map(|()| Value::Null)
+            world.tell_error(env, &format!("{verb} {name}"), change(&name, verb, op)).map(|()| Value::Null)
         }
         _ => return None,
     })
@@ -99,14 +114,20 @@ fn state(name: &str, verb: &str) -> Value {
         Object::Lock(lock) => json!(lock.locked()),
         Object::Event(event) if verb == "is_set" => json!(event.is_set()),
         Object::Event(_) => misused(name, verb),
+        Object::Condition(condition) => json!(condition.locked()),
         Object::Semaphore(semaphore) => json!(semaphore.locked()),
         Object::BoundedSemaphore(semaphore) => json!(semaphore.locked()),
     }
 }
 
-fn change(name: &str, verb: &str) -> Result<(), Error> {
+fn change(name: &str, verb: &str, op: &Value) -> Result<(), Error> {
     match (find(name), verb) {
         (Object::Lock(lock), "release") => lock.release()?,
+        (Object::Condition(condition), "release") => condition.release()?,
+        (Object::Condition(condition), "notify") => {
+            condition.notify(op["n"].as_u64().map_or(1, |n| usize::try_from(n).expect("few")))?;
+        }
+        (Object::Condition(condition), "notify_all") => condition.notify_all()?,
         (Object::Semaphore(semaphore), "release") => semaphore.release(),
         (Object::BoundedSemaphore(semaphore), "release") => semaphore.release()?,
         (Object::Event(event), "event_set") => event.set(),
@@ -136,7 +157,7 @@ fn waiting(
     world: &'static World,
     kind: &str,
     spec: &'static Value,
-    env: &Env,
+    env: &Rc<Env>,
 ) -> Local<Result<Value, Error>> {
     let name = world.text(env, &spec[kind]);
     match (find(&name), kind) {
@@ -152,6 +173,21 @@ fn waiting(
             semaphore.acquire().await.forget();
             Ok(json!(true))
         }),
+        (Object::Condition(condition), "acquire") => Box::pin(async move {
+            condition.acquire().await.forget();
+            Ok(json!(true))
+        }),
+        (Object::Condition(condition), "cond_wait") => Box::pin(async move {
+            condition.wait().await?;
+            Ok(json!(true))
+        }),
+        (Object::Condition(condition), "cond_wait_for") => {
+            let env = Rc::clone(env);
+            Box::pin(async move {
+                condition.wait_for(|| ops::test(world, &spec["until"], &env)).await?;
+                Ok(json!(true))
+            })
+        }
         (Object::Event(event), "event_wait") => Box::pin(async move {
             event.wait().await;
             Ok(json!(true))
@@ -167,6 +203,10 @@ pub(crate) async fn with(world: &'static World, op: &'static Value, env: &Rc<Env
     match find(&name) {
         Object::Lock(lock) => {
             let _guard = lock.acquire().await;
+            body().await
+        }
+        Object::Condition(condition) => {
+            let _guard = condition.acquire().await;
             body().await
         }
         Object::Semaphore(semaphore) => {

@@ -90,7 +90,7 @@ pub(crate) fn branch(world: &World, op: &'static Value, env: &Env) -> &'static V
     if test(world, &op["cond"], env) { &op["then"] } else { &op["else"] }
 }
 
-fn test(world: &World, cond: &Value, env: &Env) -> bool {
+pub(crate) fn test(world: &World, cond: &Value, env: &Env) -> bool {
     let verb = cond[0].as_str().expect("a condition");
     if let "done" | "pending" = verb {
         return futures::is_done(&world.text(env, &cond[1])) == (verb == "done");

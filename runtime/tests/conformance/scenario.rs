@@ -24,12 +24,8 @@ const NOT_YET: &[&str] = &[
     "barrier_state",
     "barrier_wait",
     "busy",
-    "cond_wait",
-    "cond_wait_for",
     "executor",
     "for",
-    "notify",
-    "notify_all",
     "object",
     "runner_close",
     "runner_get_loop",
@@ -69,8 +65,16 @@ const AWAITABLES: &[&str] = &[
 ];
 
 /// The types of objects that perloop has.
-const OBJECTS: &[&str] =
-    &["bounded_semaphore", "event", "lifo_queue", "lock", "priority_queue", "queue", "semaphore"];
+const OBJECTS: &[&str] = &[
+    "bounded_semaphore",
+    "condition",
+    "event",
+    "lifo_queue",
+    "lock",
+    "priority_queue",
+    "queue",
+    "semaphore",
+];
 
 /// Cases whose missing part does not show in their JSON.
 const NEEDS: &[(&str, &str)] = &[];
