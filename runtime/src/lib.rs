@@ -143,8 +143,8 @@ pub use gather::{Gather, gather, gather_outcomes, try_gather};
 pub use gather_tuple::GatherTuple;
 pub use handle::{LoopHandle, LoopScope, run_coroutine_threadsafe};
 pub use locks::{
-    BoundedSemaphore, Condition, Event, Lock, LockGuard, NotAcquired, ReleasedTooMany, Semaphore,
-    SemaphorePermit,
+    Barrier, BoundedSemaphore, BrokenBarrier, Condition, Event, Lock, LockGuard, NoParties, NotAcquired,
+    ReleasedTooMany, Semaphore, SemaphorePermit,
 };
 pub use loop_future::{LoopFuture, create_future, ensure_future};
 pub use loop_thread::{JoinError, LoopThread};

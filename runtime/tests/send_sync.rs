@@ -58,6 +58,7 @@ matrix! {
     Semaphore: false false,
     BoundedSemaphore: false false,
     Condition: false false,
+    Barrier: false false,
     SemaphorePermit<'static>: false false,
 }
 
@@ -132,6 +133,8 @@ matrix! {
     StoppedBeforeDone: true true,
     NotAcquired: true true,
     ReleasedTooMany: true true,
+    BrokenBarrier: true true,
+    NoParties: true true,
     Refusal: true true,
     SetError: true true,
     TimedOut: true true,

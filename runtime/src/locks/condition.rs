@@ -249,6 +249,11 @@ impl Condition {
     pub fn notify_all(&self) -> Result<(), NotAcquired> {
         self.notify(usize::MAX)
     }
+
+    /// As `notify_all`, for who knows that the lock is held, or was lost with a wait that was dropped.
+    pub(super) fn tell_all(&self) {
+        self.line.wake(usize::MAX);
+    }
 }
 
 impl fmt::Debug for Condition {

@@ -1,5 +1,6 @@
 //! What tasks of one loop wait for each other with. None of it leaves its thread.
 
+mod barrier;
 mod bounded_semaphore;
 mod condition;
 mod event;
@@ -7,6 +8,7 @@ mod line;
 mod lock;
 mod semaphore;
 
+pub use barrier::{Barrier, BrokenBarrier, NoParties};
 pub use bounded_semaphore::{BoundedSemaphore, ReleasedTooMany};
 pub use condition::Condition;
 pub use event::Event;

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use perloop::{BoundedSemaphore, Condition, Event, Lock, NotAcquired, ReleasedTooMany, Semaphore};
+use perloop::{
+    Barrier, BoundedSemaphore, BrokenBarrier, Condition, Event, Lock, NotAcquired, ReleasedTooMany, Semaphore,
+};
 use serde_json::{Value, json};
 
 use crate::coroutine::{self, Local};
@@ -14,8 +16,15 @@ use crate::queue::misuse_caught;
 use crate::world::{Env, World};
 
 /// The awaitables of this file, and the methods that they stand for.
-const METHODS: &[(&str, &str)] =
-    &[("acquire", "acquire"), ("event_wait", "wait"), ("cond_wait", "wait"), ("cond_wait_for", "wait_for")];
+const METHODS: &[(&str, &str)] = &[
+    ("acquire", "acquire"),
+    ("event_wait", "wait"),
+    ("cond_wait", "wait"),
+    ("cond_wait_for", "wait_for"),
+    ("barrier_wait", "wait"),
+    ("barrier_reset", "reset"),
+    ("barrier_abort", "abort"),
+];
 
 #[derive(Clone)]
 enum Object {
@@ -24,6 +33,7 @@ enum Object {
     Condition(Condition),
     Semaphore(Semaphore),
     BoundedSemaphore(BoundedSemaphore),
+    Barrier(Barrier),
 }
 
 thread_local! {
@@ -39,6 +49,12 @@ impl From<NotAcquired> for Error {
 impl From<ReleasedTooMany> for Error {
     fn from(_: ReleasedTooMany) -> Self {
         Self("ValueError:released-too-many".to_owned())
+    }
+}
+
+impl From<BrokenBarrier> for Error {
+    fn from(_: BrokenBarrier) -> Self {
+        Self::named("BrokenBarrier", "")
     }
 }
 
@@ -60,6 +76,7 @@ fn make(name: &str, spec: &Value) -> Result<(), Error> {
         "condition" => Object::Condition(condition(spec)),
         "semaphore" => Object::Semaphore(Semaphore::new(permits(spec)?)),
         "bounded_semaphore" => Object::BoundedSemaphore(BoundedSemaphore::new(permits(spec)?)),
+        "barrier" => Object::Barrier(barrier(spec)?),
         // A queue.
         _ => return Ok(()),
     };
@@ -81,6 +98,11 @@ fn permits(spec: &Value) -> Result<usize, Error> {
     usize::try_from(value).map_err(|_| Error("ValueError:negative".to_owned()))
 }
 
+fn barrier(spec: &Value) -> Result<Barrier, Error> {
+    let parties = spec["parties"].as_u64().map(|parties| usize::try_from(parties).expect("few"));
+    Barrier::new(parties.unwrap_or_default()).map_err(|_| Error("ValueError:parties".to_owned()))
+}
+
 fn find(name: &str) -> Object {
     OBJECTS.with_borrow(|objects| objects.get(name).cloned()).unwrap_or_else(|| panic!("no object '{name}'"))
 }
@@ -97,7 +119,7 @@ pub(crate) fn op(world: &World, op: &Value, env: &Env) -> Option<Result<Value, E
             let name = world.text(env, &op["name"]);
             world.tell_error(env, &format!("object {name}"), make(&name, op)).map(|()| Value::Null)
         }
-        "locked" | "is_set" => {
+        "locked" | "is_set" | "barrier_state" => {
             let name = world.text(env, &op["on"]);
             world.tell(env, &format!("{verb} {name}"), Ok(state(&name, verb)))
         }
@@ -113,6 +135,7 @@ fn state(name: &str, verb: &str) -> Value {
     match find(name) {
         Object::Lock(lock) => json!(lock.locked()),
         Object::Event(event) if verb == "is_set" => json!(event.is_set()),
+        Object::Barrier(barrier) => json!([barrier.n_waiting(), barrier.broken()]),
         Object::Event(_) => misused(name, verb),
         Object::Condition(condition) => json!(condition.locked()),
         Object::Semaphore(semaphore) => json!(semaphore.locked()),
@@ -192,6 +215,17 @@ fn waiting(
             event.wait().await;
             Ok(json!(true))
         }),
+        (Object::Barrier(barrier), "barrier_wait") => {
+            Box::pin(async move { Ok(json!(barrier.wait().await?)) })
+        }
+        (Object::Barrier(barrier), "barrier_reset") => Box::pin(async move {
+            barrier.reset().await;
+            Ok(Value::Null)
+        }),
+        (Object::Barrier(barrier), "barrier_abort") => Box::pin(async move {
+            barrier.abort().await;
+            Ok(Value::Null)
+        }),
         _ => misused(&name, kind),
     }
 }
@@ -215,6 +249,10 @@ pub(crate) async fn with(world: &'static World, op: &'static Value, env: &Rc<Env
         }
         Object::BoundedSemaphore(semaphore) => {
             let _permit = semaphore.acquire().await;
+            body().await
+        }
+        Object::Barrier(barrier) => {
+            world.assign(env, &op["to"], json!(barrier.wait().await?));
             body().await
         }
         Object::Event(_) => misused(&name, "scope"),

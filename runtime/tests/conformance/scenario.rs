@@ -19,14 +19,9 @@ const NOT_YET: &[&str] = &[
     "aclose",
     "agen",
     "anext",
-    "barrier_abort",
-    "barrier_reset",
-    "barrier_state",
-    "barrier_wait",
     "busy",
     "executor",
     "for",
-    "object",
     "runner_close",
     "runner_get_loop",
     "runner_new",
@@ -66,6 +61,7 @@ const AWAITABLES: &[&str] = &[
 
 /// The types of objects that perloop has.
 const OBJECTS: &[&str] = &[
+    "barrier",
     "bounded_semaphore",
     "condition",
     "event",
