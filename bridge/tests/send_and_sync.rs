@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use perloop_bridge::{
-    AsCompleted, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot, DoneAndPending, Forked,
-    FutureError, Home, InvalidState, LoopClosed, LoopDied, Panicked, Promise, Ready, Refusal, Refused,
-    Remote, ReturnWhen, Scope, ScopedFuture, Spin, Stepped, TaskRef, WouldDeadlock,
+    AsCompleted, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot, DoneAndPending,
+    Forked, FutureError, Home, InvalidState, LoopClosed, LoopDied, Panicked, Promise, Ready, Refusal,
+    Refused, Remote, ReturnWhen, Scope, ScopedFuture, Spin, Stepped, TaskRef, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -37,9 +37,9 @@ macro_rules! assert_both {
 assert_both!(Remote, dyn Bell, Panicked, FutureError, Refusal, LoopClosed, LoopDied);
 assert_both!(Forked, WouldDeadlock, InvalidState, Refused<u8>);
 assert_both!(Closing, DoneAndPending, ReturnWhen, Spin, Stepped);
-assert_both!(Depot<Cell<u8>>);
-assert_not!(Send: Refused<Rc<u8>>, Depot<Rc<u8>>);
-assert_not!(Sync: Refused<Cell<u8>>, Depot<Rc<u8>>);
+assert_both!(Depot, Belfry);
+assert_not!(Send: Refused<Rc<u8>>);
+assert_not!(Sync: Refused<Cell<u8>>);
 // A value goes to one thread and is never shared, so it need not be `Sync`.
 assert_both!(CrossThreadFuture<Cell<u8>>, Promise<Cell<u8>>, Completion<'static, Cell<u8>>);
 assert_both!(ScopedFuture<'static, Cell<u8>>);

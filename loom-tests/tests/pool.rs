@@ -1,35 +1,62 @@
 //! The memory that threads leave for each other.
 mod support;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bridge::Depot;
 use loom::cell::UnsafeCell;
 use loom::thread;
 use support::model;
 
-/// What is taken out was left there by one thread, which does not touch it any more; nothing is given to two.
-#[test]
-fn what_is_left_in_the_depot_is_one_threads_at_a_time() {
-    model(3, || {
-        let depot = Arc::new(Depot::default());
-        let taker = thread::spawn({
-            let depot = Arc::clone(&depot);
-            move || take_and_write(&depot)
-        });
-        let block = Box::new(UnsafeCell::new(0));
-        // SAFETY: it is ours until it is left in the depot.
-        block.with_mut(|block| unsafe { *block = 1 });
-        let left = depot.deposit(block, 1);
-        let taken = usize::from(take_and_write(&depot));
-        let taken = taken + usize::from(taker.join().unwrap());
-        assert!(taken <= usize::from(left.is_ok()), "given to two");
+/// What each block holds, for loom to watch.
+#[derive(Default)]
+struct Blocks(Mutex<HashMap<usize, Arc<UnsafeCell<u32>>>>);
+
+// SAFETY: the cells are what loom watches for accesses that are not ordered.
+unsafe impl Send for Blocks {}
+// SAFETY: as above.
+unsafe impl Sync for Blocks {}
+
+impl Blocks {
+    fn write(&self, block: usize) {
+        let holds =
+            Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(block).or_default());
+        // SAFETY: loom fails the model if another thread's access is concurrent with this one.
+        holds.with_mut(|holds| unsafe { *holds += 1 });
+    }
+}
+
+/// Threads take blocks, use them and leave them, so often each.
+fn take_and_leave(preemptions: usize, blocks_of_a_slab: u32, times: [usize; 2]) {
+    model(preemptions, move || {
+        let depot = Arc::new(Depot::small(blocks_of_a_slab));
+        let blocks = Arc::new(Blocks::default());
+        let user = |times| {
+            let (depot, blocks) = (Arc::clone(&depot), Arc::clone(&blocks));
+            move || {
+                for _ in 0..times {
+                    let block = depot.withdraw_one();
+                    blocks.write(block.as_ptr().addr());
+                    // SAFETY: it comes from there, and nobody uses it any more.
+                    unsafe { depot.deposit_one(block) };
+                }
+            }
+        };
+        let other = thread::spawn(user(times[0]));
+        user(times[1])();
+        other.join().unwrap();
     });
 }
 
-fn take_and_write(depot: &Depot<Box<UnsafeCell<u32>>>) -> bool {
-    let Some(block) = depot.withdraw() else { return false };
-    // SAFETY: loom fails the model if another thread's access is concurrent with this one.
-    block.with_mut(|block| unsafe { *block += 1 });
-    true
+/// A block is one thread's at a time; who gets it next sees all that was done to it. (And each slab goes back to the system
+/// when all of it has come back: loom tells what leaks.)
+#[test]
+fn a_block_that_is_left_in_the_depot_is_one_threads_at_a_time() {
+    take_and_leave(3, 2, [2, 2]);
+}
+
+#[test]
+fn a_slab_of_one_block_goes_back_and_forth() {
+    take_and_leave(3, 1, [2, 2]);
 }

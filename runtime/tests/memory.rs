@@ -53,7 +53,7 @@ fn t_1e6_cancelled_timers() {
     let event_loop = new_event_loop().unwrap();
     let stay: Vec<_> = (0..10).map(|_| arm(&event_loop)).collect();
     let grown = growth(|| (0..1_000_000).for_each(|_| arm(&event_loop).cancel()));
-    assert!(grown < 64 * 1024, "{grown} bytes");
+    assert!(grown < 256 * 1024, "{grown} bytes");
     let sleeps = async {
         for _ in 0..50_000 {
             let mut nap = std::pin::pin!(sleep(Duration::from_secs(3600)));
@@ -63,7 +63,7 @@ fn t_1e6_cancelled_timers() {
         }
     };
     let grown = growth(|| event_loop.run_until_complete(sleeps).unwrap());
-    assert!(grown < 64 * 1024, "{grown} bytes");
+    assert!(grown < 256 * 1024, "{grown} bytes");
     assert_eq!(event_loop.next_deadline(), stay.first().map(perloop::TimerHandle::when));
 }
 
@@ -96,5 +96,5 @@ fn tasks_that_end_leave_nothing() {
     };
     crowd();
     let grown = growth(crowd);
-    assert!(grown < 64 * 1024, "{grown} bytes");
+    assert!(grown < 256 * 1024, "{grown} bytes");
 }
