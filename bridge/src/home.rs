@@ -10,6 +10,7 @@ use crate::bell::Bell;
 use crate::core::{CoreRef, Life, LoopCore};
 use crate::deadlock;
 use crate::errors::FutureError;
+use crate::future::CrossThreadFuture;
 use crate::inbox::{Asleep, Batch};
 use crate::ready::{Ready, ReadyList};
 use crate::remote::Remote;
@@ -593,6 +594,24 @@ impl Home {
         // The last reference may drop an output, which is foreign code.
         over.into_iter().for_each(CellPtr::release);
         is_outstanding
+    }
+
+    /// Says whether another loop does the work of a cross-thread future: neither this one nor, as for a bare future,
+    /// anybody who may set it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Promise, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # let other = Home::new("other", Spin::Never, Box::new(NoBell));
+    /// let future = other.remote().submit::<(), _>((), async {});
+    /// assert!(home.is_served_elsewhere(&future) && !other.is_served_elsewhere(&future));
+    /// assert!(!home.is_served_elsewhere(&Promise::<()>::new().1));
+    /// ```
+    pub fn is_served_elsewhere<T>(&self, future: &CrossThreadFuture<T>) -> bool {
+        future.cell().header().core.is_some_and(|core| core != self.core.as_ptr())
     }
 
     /// Closes the loop. Everything that was handed in and not taken up is refused; everything that had begun is

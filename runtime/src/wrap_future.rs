@@ -1,5 +1,6 @@
 //! `wrap_future`: a cross-thread future as a future of the loop.
 
+use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::Location;
@@ -9,6 +10,7 @@ use perloop_bridge::{CrossThreadFuture, FutureError, Panicked};
 
 use crate::current;
 use crate::errors::TaskError;
+use crate::event_loop::InFlight;
 use crate::loop_future::{self, AnyState, LoopFuture, State};
 
 thread_local! {
@@ -21,7 +23,10 @@ thread_local! {
 /// `wrap_future`. Value, failure and cancellation come over, and cancelling it cancels the other one. Of one that is done
 /// it is done at once. To await it once, await the [`CrossThreadFuture`] itself.
 ///
-/// That the other's loop was closed or died comes as a failure with its text.
+/// That the other's loop was closed or died comes as a failure with its text. An `Arc` of a future that others look at
+/// does as well; the value goes to whoever takes it first, and one that is gone is a failure too.
+///
+/// On virtual time the clock stands still until the outcome of another loop's work is there.
 ///
 /// # Panics
 /// Outside of a running loop.
@@ -40,36 +45,42 @@ thread_local! {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[track_caller]
-pub fn wrap_future<T: Send + 'static>(source: CrossThreadFuture<T>) -> LoopFuture<T> {
+pub fn wrap_future<T: Send + 'static>(source: impl Borrow<CrossThreadFuture<T>> + 'static) -> LoopFuture<T> {
     let own = match current::get_running_loop() {
         Ok(own) => own,
         Err(error) => panic!("wrap_future: {error}"),
     };
     let wrapper = State::new(&own, Location::caller());
-    if let Some(outcome) = source.try_result() {
+    if let Some(outcome) = source.borrow().try_result() {
         settle(&wrapper, outcome);
         return LoopFuture::new(wrapper);
     }
+    let in_flight = own.0.home.is_served_elsewhere(source.borrow()).then(|| InFlight::on(&own));
     let source = Rc::new(source);
-    let number = expect_arrival(&wrapper, &source);
+    let number = expect_arrival(&wrapper, &source, in_flight);
     let handle = own.handle();
-    source.add_done_callback(move |_| {
+    (*source).borrow().add_done_callback(move |_| {
         // A loop that is closed has nobody left who waits.
         let _refused = handle.call_soon_threadsafe(move || arrive(number));
     });
     wrapper.as_awaited().add_callback(move |ended| {
         if ended.ended_by().is_some() {
-            source.cancel();
+            (*source).borrow().cancel();
         }
     });
     LoopFuture::new(wrapper)
 }
 
-fn expect_arrival<T: Send + 'static>(wrapper: &Rc<State<T>>, source: &Rc<CrossThreadFuture<T>>) -> u64 {
+fn expect_arrival<T, S>(wrapper: &Rc<State<T>>, source: &Rc<S>, in_flight: Option<InFlight>) -> u64
+where
+    T: Send + 'static,
+    S: Borrow<CrossThreadFuture<T>> + 'static,
+{
     let number = NUMBERS.replace(NUMBERS.get() + 1);
     let (to, source): (Weak<State<T>>, _) = (Rc::downgrade(wrapper), Rc::clone(source));
     let take_over = move || {
-        if let (Some(wrapper), Some(outcome)) = (to.upgrade(), source.try_result()) {
+        drop(in_flight);
+        if let (Some(wrapper), Some(outcome)) = (to.upgrade(), (*source).borrow().try_result()) {
             settle(&wrapper, outcome);
         }
     };

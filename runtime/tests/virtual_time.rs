@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use perloop::{EventLoop, LoopThread, create_task, get_running_loop, run_coroutine_threadsafe, sleep};
+use perloop::{
+    EventLoop, LoopThread, Promise, create_task, get_running_loop, run_coroutine_threadsafe, sleep,
+    wrap_future,
+};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -17,6 +20,32 @@ fn the_clock_stands_still_while_work_on_another_loop_is_awaited() {
         (then, ticker.done())
     });
     assert_eq!(outcome.expect("it runs"), (Ok(Duration::ZERO), false));
+}
+
+#[test]
+fn the_clock_stands_still_while_a_wrapped_future_of_another_loop_is_pending() {
+    let worker = LoopThread::spawn("worker").expect("a thread");
+    let outcome = EventLoop::builder().virtual_time().run(async {
+        let slow = wrap_future(run_coroutine_threadsafe(sleep(Duration::from_millis(20)), &worker));
+        let ticker = create_task(sleep(HOUR));
+        slow.await.expect("it ends");
+        let then = get_running_loop().map(|running| running.time());
+        let is_early = !ticker.done();
+        ticker.await.expect("the clock goes on");
+        (then, is_early)
+    });
+    assert_eq!(outcome.expect("it runs"), (Ok(Duration::ZERO), true));
+}
+
+#[test]
+fn a_wrapped_future_that_anybody_may_set_does_not_stop_the_clock() {
+    let outcome = EventLoop::builder().virtual_time().run(async {
+        let (mut promise, source) = Promise::new();
+        let own = get_running_loop().expect("it runs");
+        own.call_later(HOUR, move || promise.set_result(42).expect("once")).expect("it is open");
+        (wrap_future(source).await, own.time())
+    });
+    assert_eq!(outcome.expect("it runs"), (Ok(42), HOUR));
 }
 
 #[test]

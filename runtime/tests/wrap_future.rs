@@ -1,5 +1,7 @@
 //! Futures of a loop that another thread completes.
 
+use std::sync::Arc;
+
 use perloop::{Panicked, Promise, TaskError, create_task, wrap_future, yield_now};
 
 #[test]
@@ -48,4 +50,19 @@ fn one_that_is_done_is_done_at_once() {
         assert!(wrap_future(source).done());
     })
     .expect("it ends by itself");
+}
+
+#[test]
+fn a_shared_one_is_watched_here_and_blocked_on_elsewhere() {
+    let (mut promise, source) = Promise::new();
+    let source = Arc::new(source);
+    let shared = Arc::clone(&source);
+    let blocked = std::thread::spawn(move || shared.exception());
+    let value = perloop::run(async {
+        let here = wrap_future(source);
+        promise.set_result(42).expect("it is set once");
+        here.await
+    });
+    assert_eq!(value.expect("it ends by itself"), Ok(42));
+    assert!(blocked.join().expect("no panic").expect("a value").is_none());
 }

@@ -167,6 +167,7 @@ impl Builder {
             is_stopping: Cell::new(false),
             turns_without_io: Cell::new(0),
             tasks_made: Cell::new(0),
+            in_flight: Cell::new(0),
             current: RefCell::new(None),
             exception_handler: RefCell::new(None),
         }));

@@ -87,9 +87,31 @@ pub(crate) struct LoopInner {
     /// Turns since I/O was last polled.
     turns_without_io: Cell<u32>,
     tasks_made: Cell<u64>,
+    /// What is under way elsewhere, so that virtual time stands still.
+    in_flight: Cell<usize>,
     /// The task whose step runs.
     pub(crate) current: RefCell<Option<TaskRef>>,
     exception_handler: RefCell<Option<ExceptionHandler>>,
+}
+
+/// Something is under way elsewhere whose outcome this loop will hear of: on virtual time the clock does not jump as
+/// long as this lives.
+#[derive(Debug)]
+pub(crate) struct InFlight(WeakLoop);
+
+impl InFlight {
+    pub(crate) fn on(event_loop: &EventLoop) -> Self {
+        event_loop.0.in_flight.set(event_loop.0.in_flight.get() + 1);
+        Self(event_loop.downgrade())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(event_loop) = self.0.upgrade() {
+            event_loop.0.in_flight.set(event_loop.0.in_flight.get() - 1);
+        }
+    }
 }
 
 impl EventLoop {

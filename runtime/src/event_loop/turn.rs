@@ -96,10 +96,14 @@ impl EventLoop {
             return self.wait_outside(limit);
         }
         match next_timer {
-            Some(deadline) if !self.0.home.has_outside_waits() => self.wait_virtually(deadline, max_wait),
+            Some(deadline) if !self.awaits_the_outside() => self.wait_virtually(deadline, max_wait),
             // Only what comes from outside can go on.
             _ => self.wait_outside(max_wait),
         }
+    }
+
+    fn awaits_the_outside(&self) -> bool {
+        self.0.in_flight.get() > 0 || self.0.home.has_outside_waits()
     }
 
     /// Looks for news before it sleeps, not for longer than it would wait. True if something has come.

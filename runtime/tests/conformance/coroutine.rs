@@ -145,9 +145,9 @@ pub(crate) fn submit(world: &'static World, op: &'static Value, env: &Env) -> Re
     let name = world.text(env, &op["name"]);
     let outcome = Outcome::default();
     let (coroutine, written) = (Coroutine::new(world, op, env), Arc::clone(&outcome));
-    let future = world.loop_handle(&on).run_with(move || async move {
-        task_body(coroutine.run(Arc::clone(&written)), written).await;
-    });
+    let future = world
+        .loop_handle(&on)
+        .run_with(move || async move { task_body(coroutine.run(Arc::clone(&written)), written).await });
     if let Some(Err(error @ FutureError::LoopClosed(_))) = future.try_result() {
         world.tell_error(env, &format!("submit {name}"), Err::<(), _>(error.into()))?;
     }
@@ -179,13 +179,6 @@ pub(crate) fn awaitable(
         }
         "wait" => several::waiting(world, spec, env),
         "wait_for" => timeouts::waiting(world, spec, env, outcome),
-        "wrap" => {
-            let shared = world.future(&world.text(env, &spec["wrap"]));
-            Box::pin(async move {
-                shared.future.completion().await;
-                shared.result()
-            })
-        }
         "get" | "put" | "join" => queue::awaitable(world, spec, env),
         other => locks::awaitable(world, other, spec, env),
     }

@@ -235,6 +235,7 @@ pub(crate) fn started(
     }
     match scenario::kind_of(spec) {
         "gather" => Some(several::gathered(world, spec, env)),
+        "wrap" => Some(Ok(world.future(&world.text(env, &spec["wrap"])).wrap())),
         "shield" => Some(child(world, &spec["shield"], env).map(shield)),
         _ => None,
     }

@@ -30,7 +30,6 @@ const NOT_YET: &[&str] = &[
     "shutdown_asyncgens",
     "shutdown_default_executor",
     "to_thread",
-    "wrap_future",
     "yield",
 ];
 
@@ -139,10 +138,6 @@ fn collect(spec: &'static Value, used: &mut BTreeSet<&'static str>) {
                     used.extend(given.iter().filter(|aw| aw.is_object()).map(kind_of));
                 }
                 collect(value, used);
-            }
-            // A made future is a task, but for what wraps a thread future.
-            if fields.get("op").is_some_and(|op| op == "make") && fields["aw"].get("wrap").is_some() {
-                used.insert("wrap_future");
             }
         }
         _ => {}

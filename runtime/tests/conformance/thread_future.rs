@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use perloop::{AnyFuture, CrossThreadFuture, FutureError, Panicked, Promise, ReturnWhen, threads};
+use perloop::{
+    AnyFuture, CrossThreadFuture, FutureError, LoopFuture, Panicked, Promise, ReturnWhen, threads,
+    wrap_future,
+};
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -13,26 +16,32 @@ use crate::world::{Env, Outcome, Place, Shared, World, error_value};
 /// A cross-thread future that many look at: its value lies beside it, since perloop gives it once.
 pub(crate) struct ThreadFuture {
     name: String,
-    pub(crate) future: CrossThreadFuture<()>,
-    promise: Mutex<Option<Promise<()>>>,
+    pub(crate) future: Arc<CrossThreadFuture<Value>>,
+    promise: Mutex<Option<Promise<Value>>>,
     outcome: Outcome,
 }
 
 impl ThreadFuture {
-    pub(crate) fn submitted(name: &str, future: CrossThreadFuture<()>, outcome: Outcome) -> Arc<Self> {
+    pub(crate) fn submitted(name: &str, future: CrossThreadFuture<Value>, outcome: Outcome) -> Arc<Self> {
+        let future = Arc::new(future);
         Arc::new(Self { name: name.to_owned(), future, promise: Mutex::default(), outcome })
     }
 
     fn bare(name: &str) -> Arc<Self> {
         let (promise, future) = Promise::new();
-        let promise = Mutex::new(Some(promise));
+        let (promise, future) = (Mutex::new(Some(promise)), Arc::new(future));
         Arc::new(Self { name: name.to_owned(), future, promise, outcome: Outcome::default() })
+    }
+
+    /// A future of the running loop: `wrap_future`.
+    pub(crate) fn wrap(&self) -> LoopFuture<Value> {
+        wrap_future(Arc::clone(&self.future))
     }
 
     /// The outcome, if it is there, else Timeout.
     pub(crate) fn result(&self) -> Result<Value, Error> {
         match self.future.result_timeout(Duration::ZERO) {
-            Ok(()) | Err(FutureError::Taken) => {
+            Ok(_) | Err(FutureError::Taken) => {
                 let outcome = self.outcome.lock().expect("not poisoned").clone();
                 outcome.expect("the value is written before the future is done")
             }
@@ -68,7 +77,7 @@ impl ThreadFuture {
             *self.outcome.lock().expect("not poisoned") = Some(outcome.clone());
         }
         let set = match outcome {
-            Ok(_) => promise.set_result(()),
+            Ok(value) => promise.set_result(value),
             Err(error) => promise.set_exception(Panicked::new(Box::new(error.0))),
         };
         set.map_err(|_| Error::named("InvalidState", ""))
@@ -165,7 +174,7 @@ fn wait(world: &World, op: &Value, env: &Env) -> Result<Value, Error> {
     };
     let watched = futures.clone();
     block(world, env, op["timeout"].as_u64(), move || is_enough(&watched, when));
-    let list: Vec<&dyn AnyFuture> = futures.iter().map(|future| &future.future as &dyn AnyFuture).collect();
+    let list: Vec<&dyn AnyFuture> = futures.iter().map(|future| &*future.future as &dyn AnyFuture).collect();
     let found = threads::wait(&list, when, Some(Duration::ZERO)).expect("nobody is in the way");
     let names = |places: Vec<usize>| places.iter().map(|at| json!(futures[*at].name)).collect::<Value>();
     world.tell(env, "cf_wait", Ok(json!([names(found.done), names(found.pending)])))
@@ -184,7 +193,7 @@ fn is_enough(futures: &[Arc<ThreadFuture>], when: ReturnWhen) -> bool {
 
 fn as_completed(world: &World, op: &Value, env: &Env) -> Result<Value, Error> {
     let futures = named(world, op);
-    let list: Vec<&dyn AnyFuture> = futures.iter().map(|future| &future.future as &dyn AnyFuture).collect();
+    let list: Vec<&dyn AnyFuture> = futures.iter().map(|future| &*future.future as &dyn AnyFuture).collect();
     let mut source = threads::as_completed(&list, None).expect("nobody is in the way");
     for given in 0..futures.len() {
         let watched = futures.clone();
