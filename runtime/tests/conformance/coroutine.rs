@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::futures::{self, Callbacks};
+use crate::known;
 use crate::locks;
 use crate::ops::{self, Done, Flow};
 use crate::queue;
-use crate::scenario;
 use crate::several;
 use crate::task_group;
 use crate::thread_future::ThreadFuture;
@@ -168,7 +168,7 @@ pub(crate) fn awaitable(
             Err(error) => Box::pin(async move { Err(error) }),
         };
     }
-    match scenario::kind_of(spec) {
+    match known::kind_of(spec) {
         "coro" => Coroutine::new(world, spec, env).run(Arc::clone(outcome)),
         "sleep" => {
             let (delay, value) = (delay(world, &spec["sleep"], env), world.value(env, &spec["value"]));
@@ -192,7 +192,7 @@ fn delay(world: &World, raw: &Value, env: &Env) -> Duration {
 fn label_of(world: &World, spec: &'static Value, env: &Env) -> String {
     match spec {
         Value::String(_) => world.text(env, spec),
-        _ => match scenario::kind_of(spec) {
+        _ => match known::kind_of(spec) {
             "coro" => format!("{}()", world.text(env, &spec["coro"])),
             "wrap" => format!("{}.wrap", world.text(env, &spec["wrap"])),
             kind @ ("get" | "put" | "join") => format!("{}.{kind}", world.text(env, &spec[kind])),

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::coroutine::{self, Local};
 use crate::error::Error;
+use crate::known;
 use crate::ops;
-use crate::scenario;
 use crate::several;
 use crate::world::{self, Env, Outcome, Thing, World, error_value, event_loop, find, keep};
 
@@ -233,7 +233,7 @@ pub(crate) fn started(
     if spec.is_string() {
         return Some(Ok(future_of(&world.text(env, spec))));
     }
-    match scenario::kind_of(spec) {
+    match known::kind_of(spec) {
         "gather" => Some(several::gathered(world, spec, env)),
         "wrap" => Some(Ok(world.future(&world.text(env, &spec["wrap"])).wrap())),
         "shield" => Some(child(world, &spec["shield"], env).map(shield)),

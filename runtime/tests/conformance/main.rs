@@ -1,16 +1,17 @@
 //! Plays the conformance scenarios under virtual time, through perloop's public API, and compares whole traces with
 //! those of CPython's asyncio. Each played case is a test.
 //!
-//! `cargo test --test conformance -- --play=FILE` plays another file of scenarios instead, such as `generate.py` makes,
-//! and prints their traces.
+//! The interpreter is shared with `examples/conformance.rs`, which plays the scenarios of others.
 #![allow(clippy::disallowed_types, reason = "a scenario is played by several threads")]
 
 mod coroutine;
 mod driver;
 mod error;
 mod futures;
+mod known;
 mod locks;
 mod ops;
+mod player;
 mod queue;
 mod scenario;
 mod script;
@@ -21,25 +22,16 @@ mod timeouts;
 mod world;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc;
-use std::time::Duration;
 
 use scenario::Case;
-use serde_json::Value;
-
-/// A scenario that waits for ever has failed.
-const LIMIT: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
-    if let Some(file) =
-        std::env::args().find_map(|argument| argument.strip_prefix("--play=").map(str::to_owned))
-    {
-        println!("{}", play_file(&file));
-        return ExitCode::SUCCESS;
-    }
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let cases = scenario::load();
+    player::watch_panics();
+    let cases = scenario::load(&folder("")).expect("the scenarios are there");
     let (mut passed, mut failed, mut ignored) = (0, Vec::new(), 0);
     let mut report = |name: &str, problem: Option<String>| match problem {
         None => {
@@ -51,9 +43,10 @@ fn main() -> ExitCode {
             failed.push(format!("---- {name}\n{problem}"));
         }
     };
-    const LIST: &str = "the_played_cases_are_those_of_the_list";
-    if LIST.contains(&filter) {
-        report(LIST, list_problem(&cases));
+    for (name, check) in [LIST, FORM] {
+        if name.contains(&filter) {
+            report(name, check(&cases));
+        }
     }
     for case in cases.iter().filter(|case| full_name(case).contains(&filter)) {
         let name = full_name(case);
@@ -69,38 +62,38 @@ fn main() -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
 }
 
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(name)
+}
+
 fn full_name(case: &Case) -> String {
     format!("{}::{}", case.group, case.name)
 }
 
 /// How the trace differs, if it does.
 fn play(case: &Case) -> Option<String> {
-    let played = if case.needs("signals") { Ok(driver::play(case.spec)) } else { play_in_thread(case.spec) };
-    played.map_or_else(Some, |trace| case.differences(&trace))
+    if case.golden.is_none() {
+        return Some("it has no golden trace".to_owned());
+    }
+    player::play(case.spec).map_or_else(Some, |trace| case.differences(&trace))
 }
 
-/// The traces of a file's scenarios, as JSON.
-fn play_file(file: &str) -> Value {
-    let trace = |spec: &'static Value| play_in_thread(spec).unwrap_or_else(|problem| vec![problem]);
-    scenario::read_file(file)
-        .iter()
-        .map(|(name, spec)| ((*name).to_owned(), Value::from(trace(spec))))
-        .collect()
-}
-
-/// In a thread of its own, so that nothing is left for the next one.
-fn play_in_thread(spec: &'static Value) -> Result<Vec<String>, String> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || sender.send(driver::play(spec)));
-    receiver.recv_timeout(LIMIT).map_err(|error| format!("no trace: {error}"))
-}
+type Check = (&'static str, fn(&[Case]) -> Option<String>);
 
 /// `played.txt` says which cases are played, so that none is dropped unseen.
-fn list_problem(cases: &[Case]) -> Option<String> {
+const LIST: Check = ("the_played_cases_are_those_of_the_list", |cases| {
     let played: BTreeSet<_> = cases.iter().filter(|case| case.missing().is_none()).map(full_name).collect();
-    let listed = scenario::played_list();
+    let text = fs::read_to_string(folder("played.txt")).expect("the list is there");
+    let listed: BTreeSet<_> = text.lines().map(str::to_owned).collect();
     let dropped = listed.difference(&played).map(|name| format!("listed, not played: {name}\n"));
     let unlisted = played.difference(&listed).map(|name| format!("played, not listed: {name}\n"));
     let problem: String = dropped.chain(unlisted).collect();
     (!problem.is_empty()).then_some(problem)
-}
+});
+
+/// What others write is refused if it is not of the format, so what stands here must be.
+const FORM: Check = ("the_cases_are_of_the_format", |cases| {
+    let problem_of = |case: &Case| Some(format!("{}: {}\n", full_name(case), case.ill_formed()?));
+    let problem: String = cases.iter().filter_map(problem_of).collect();
+    (!problem.is_empty()).then_some(problem)
+});

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::coroutine::Local;
 use crate::error::Error;
-use crate::scenario;
+use crate::known;
 use crate::world::{Env, World};
 
 /// A value as Python compares it: numbers, texts, and lists of these.
@@ -126,7 +126,7 @@ fn act<O: Order<Item>>(
 
 /// What can be awaited of a queue.
 pub(crate) fn awaitable(world: &World, spec: &'static Value, env: &Env) -> Local<Result<Value, Error>> {
-    let kind = scenario::kind_of(spec);
+    let kind = known::kind_of(spec);
     let name = world.text(env, &spec[kind]);
     let value = world.value(env, &spec["value"]);
     with_queue!(&name, queue => Box::pin(misuse_caught(async move {

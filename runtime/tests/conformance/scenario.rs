@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// One scenario and its target trace.
+use crate::known::{self, kind_of};
+
+/// One scenario, and its target trace if there is one.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) group: &'static str,
     pub(crate) spec: &'static Value,
-    golden: Vec<String>,
+    pub(crate) golden: Option<Vec<String>>,
 }
 
 /// What the scenarios use and perloop does not have yet: ops and awaitables.
@@ -31,31 +33,6 @@ const NOT_YET: &[&str] = &[
     "shutdown_default_executor",
     "to_thread",
     "yield",
-];
-
-/// The awaitables that are objects, by the key that tells.
-const AWAITABLES: &[&str] = &[
-    "aclose",
-    "acquire",
-    "anext",
-    "barrier_abort",
-    "barrier_reset",
-    "barrier_wait",
-    "cond_wait",
-    "cond_wait_for",
-    "coro",
-    "event_wait",
-    "executor",
-    "gather",
-    "get",
-    "join",
-    "put",
-    "shield",
-    "sleep",
-    "to_thread",
-    "wait",
-    "wait_for",
-    "wrap",
 ];
 
 /// The types of objects that perloop has.
@@ -88,13 +65,15 @@ impl Case {
         by_hand.map(|(_, what)| *what).or(op).or(unknown).or(debug)
     }
 
-    pub(crate) fn needs(&self, what: &str) -> bool {
-        self.spec["needs"].as_array().is_some_and(|needs| needs.iter().any(|need| need == what))
+    /// What in it is not of the format, if anything.
+    pub(crate) fn ill_formed(&self) -> Option<String> {
+        let problems = known::problems(self.spec);
+        (!problems.is_empty()).then(|| problems.into_iter().collect::<Vec<_>>().join("; "))
     }
 
-    /// The differences between the target and what was got, line by line; none if they agree.
+    /// The differences between the target and what was got, line by line; none if they agree or there is no target.
     pub(crate) fn differences(&self, got: &[String]) -> Option<String> {
-        let (want, got) = (self.canonical(&self.golden), self.canonical(got));
+        let (want, got) = (self.canonical(self.golden.as_ref()?), self.canonical(got));
         if want == got {
             return None;
         }
@@ -144,54 +123,53 @@ fn collect(spec: &'static Value, used: &mut BTreeSet<&'static str>) {
     }
 }
 
-/// What kind of awaitable a spec stands for.
-pub(crate) fn kind_of(aw: &'static Value) -> &'static str {
-    let mut known = AWAITABLES.iter().copied().filter(|kind| aw.get(kind).is_some());
-    known.next().expect("a known awaitable")
+/// Does a scenario need threads, or signals?
+pub(crate) fn needs(spec: &Value, what: &str) -> bool {
+    spec["needs"].as_array().is_some_and(|needs| needs.iter().any(|need| need == what))
 }
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(name)
-}
-
-/// All cases of all groups, for as long as the process lives.
-pub(crate) fn load() -> Vec<Case> {
-    let mut files: Vec<_> = fs::read_dir(folder("cases"))
-        .expect("the scenarios are there")
-        .map(|entry| entry.expect("readable").file_name())
-        .collect();
+/// The scenarios of a file, or of all files of a folder: of its `cases`, if it has them.
+///
+/// Their targets stand in the case, under `golden`, or in the file of the same name in the folder `golden` beside that of
+/// the file.
+pub(crate) fn load(path: &Path) -> Result<Vec<Case>, String> {
+    if !path.is_dir() {
+        return load_file(path);
+    }
+    let inner = path.join("cases");
+    let folder = if inner.is_dir() { inner } else { path.to_owned() };
+    let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort();
-    files.iter().flat_map(|file| load_file(Path::new(file))).collect()
+    let loaded: Result<Vec<_>, String> = files.iter().map(|file| load_file(file)).collect();
+    Ok(loaded?.into_iter().flatten().collect())
 }
 
-fn load_file(file: &Path) -> Vec<Case> {
-    let cases: &'static Value = Box::leak(Box::new(read(&folder("cases").join(file))));
-    let golden = read(&folder("golden").join(file));
-    let group = cases["group"].as_str().expect("a group");
-    let list = cases["cases"].as_array().expect("cases");
-    list.iter().map(|spec| case(group, spec, &golden)).collect()
+fn load_file(file: &Path) -> Result<Vec<Case>, String> {
+    // For as long as the process lives: what is played refers to it.
+    let cases: &'static Value = Box::leak(Box::new(read(file)?));
+    let no_form = |what: &str| format!("{}: {what}", file.display());
+    let list = cases["cases"].as_array().ok_or_else(|| no_form("no list of cases"))?;
+    let group = cases["group"].as_str().ok_or_else(|| no_form("no name of the group"))?;
+    let beside = file.parent().and_then(Path::parent).zip(file.file_name());
+    let beside = beside.map(|(folder, name)| folder.join("golden").join(name)).filter(|file| file.is_file());
+    let golden = beside.map_or(Ok(Value::Null), |file| read(&file))?;
+    let case = |spec: &'static Value| {
+        let name = spec["name"].as_str().ok_or_else(|| no_form("a case without a name"))?;
+        let golden = lines(&spec["golden"]).or_else(|| lines(&golden[name]));
+        Ok(Case { name, group, spec, golden })
+    };
+    list.iter().map(case).collect()
 }
 
-fn case(group: &'static str, spec: &'static Value, golden: &Value) -> Case {
-    let name = spec["name"].as_str().expect("a name");
-    let trace = golden[name]["trace"].as_array().expect("a golden trace");
-    let golden = trace.iter().map(|line| line.as_str().expect("a line").to_owned()).collect();
-    Case { name, group, spec, golden }
+/// A trace, by itself or with its source and its variants.
+fn lines(golden: &Value) -> Option<Vec<String>> {
+    let trace = golden.as_array().or_else(|| golden["trace"].as_array())?;
+    trace.iter().map(|line| line.as_str().map(str::to_owned)).collect()
 }
 
-fn read(path: &Path) -> Value {
-    serde_json::from_str(&fs::read_to_string(path).expect("readable")).expect("JSON")
-}
-
-/// The scenarios of another file, with their names.
-pub(crate) fn read_file(file: &str) -> Vec<(&'static str, &'static Value)> {
-    let cases: &'static Value = Box::leak(Box::new(read(Path::new(file))));
-    let list = cases["cases"].as_array().expect("cases");
-    list.iter().map(|spec| (spec["name"].as_str().expect("a name"), spec)).collect()
-}
-
-/// The names in `played.txt`.
-pub(crate) fn played_list() -> BTreeSet<String> {
-    let text = fs::read_to_string(folder("played.txt")).expect("the list is there");
-    text.lines().map(str::to_owned).collect()
+fn read(file: &Path) -> Result<Value, String> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
