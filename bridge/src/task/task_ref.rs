@@ -54,10 +54,10 @@ pub struct TaskRef {
 pub enum Stepped {
     /// The body waits.
     Pending,
-    /// The body has ended, by itself or by a panic, and is dropped. If `publish`, a cross-thread future waits for
+    /// The body has ended, by itself or by a panic, and is dropped. If `publish`, a cross-thread future may wait for
     /// [`TaskRef::publish`].
     Ended {
-        /// Is there a cross-thread future?
+        /// Is there somebody else who has a reference, and it may be a cross-thread future?
         publish: bool,
     },
 }
@@ -507,7 +507,7 @@ impl TaskRef {
     #[inline]
     fn ended(&self) -> Stepped {
         self.retire();
-        Stepped::Ended { publish: !self.local().has(PUBLISHED) }
+        Stepped::Ended { publish: !self.local().has(PUBLISHED) && !self.is_detached() }
     }
 
     /// Nobody pushes the node any more, and the loop no longer counts the task. A wake that is on its way is counted,

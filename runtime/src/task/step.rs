@@ -142,7 +142,7 @@ fn ended(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
 fn note_failure(event_loop: &EventLoop, task: &TaskRef, publish: bool, panicked: Panicked) {
     let record: &TaskRecord = task.record();
     let failure = &record.rare().failure;
-    if publish && !task.is_detached() {
+    if publish {
         failure.set_published(panicked);
     } else {
         let (name, at) = (record.name(), record.created_at());
