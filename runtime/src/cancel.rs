@@ -179,11 +179,6 @@ impl CancelState {
         self.interrupted.replace(Some(Cancelled::with(message)));
     }
 
-    /// The wait in which the task stands was ended by a request, and the step that gets it comes.
-    pub(crate) fn has_interrupted(&self) -> bool {
-        self.interrupted.borrow().is_some()
-    }
-
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.borrow().is_some()
     }

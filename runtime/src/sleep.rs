@@ -121,7 +121,7 @@ enum State {
 pub(crate) struct Alarm(RefCell<Sleeper>);
 
 /// Who is to be woken. A task of this thread is stored as itself: no atomics.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Sleeper {
     Task(TaskRef),
     Waker(Waker),

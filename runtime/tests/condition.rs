@@ -6,9 +6,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 use perloop::{
-    Condition, EventLoop, Lock, NotAcquired, Task, TaskError, catch_cancelled, create_task, yield_now,
+    Condition, Event, EventLoop, Lock, NotAcquired, Task, TaskError, catch_cancelled, create_task, yield_now,
 };
 
 type Trace = Rc<RefCell<Vec<String>>>;
@@ -187,4 +187,49 @@ fn waiting_in_another_loop_panics_before_it_releases_the_lock() {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| second.run_until_complete(wait())));
     assert!(panicked.is_err());
     assert!(lock.locked());
+}
+
+/// It was passed over, as it had a request on its way, and that was taken back.
+#[test]
+fn a_notification_that_went_past_a_waiter_who_stays_after_all_wakes_it() {
+    run(async {
+        let (condition, other) = (Condition::new(), Event::new());
+        let waiter = create_task({
+            let (condition, other) = (condition.clone(), other.clone());
+            async move {
+                let _guard = condition.acquire().await;
+                join(condition.wait(), other.wait()).await.0
+            }
+        });
+        turns(1).await;
+        let guard = condition.acquire().await;
+        other.set();
+        waiter.cancel();
+        condition.notify(1).unwrap();
+        assert_eq!(waiter.uncancel(), 0);
+        drop(guard);
+        assert_eq!(waiter.await, Ok(Ok(())));
+    });
+}
+
+#[test]
+fn so_many_are_notified_as_were_named_and_those_asked_to_stop_are_not_among_them() {
+    run(async {
+        let (condition, trace) = (Condition::new(), Trace::default());
+        let tasks: Vec<_> = (0..60).map(|n| waiter(&n.to_string(), &condition, &trace)).collect();
+        turns(2).await;
+        let guard = condition.acquire().await;
+        tasks.iter().step_by(2).for_each(|task| assert!(task.cancel()));
+        condition.notify(0).unwrap();
+        condition.notify(1).unwrap();
+        condition.notify(4).unwrap();
+        assert!(format!("{condition:?}").contains("waiting: 60"), "{condition:?}");
+        turns(1).await;
+        assert!(format!("{condition:?}").contains("waiting: 25"), "{condition:?}");
+        drop(guard);
+        turns(100).await;
+        // Each that was cancelled notified one more when it had the lock.
+        let notified: Vec<_> = (0..60).filter(|n| n % 2 == 1).map(|n| n.to_string()).collect();
+        assert_eq!(*trace.borrow(), notified);
+    });
 }

@@ -95,3 +95,26 @@ fn waiting_outside_of_a_loop_panics() {
     let mut wait = pin!(event.wait());
     let _never = wait.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
 }
+
+#[test]
+fn who_left_from_the_middle_is_not_counted_among_the_woken() {
+    run(async {
+        let event = Event::new();
+        for _ in 0..3 {
+            let wait = |_| {
+                let event = event.clone();
+                create_task(async move { event.wait().await })
+            };
+            let tasks: Vec<_> = (0..100).map(wait).collect();
+            yield_now().await;
+            tasks[10..70].iter().rev().for_each(|task| assert!(task.cancel()));
+            yield_now().await;
+            event.set();
+            event.clear();
+            assert!(format!("{event:?}").contains("waiting: 40"), "{event:?}");
+            yield_now().await;
+            assert!(format!("{event:?}").contains("waiting: 0"), "{event:?}");
+            assert_eq!(tasks.iter().filter(|task| task.result().is_ok()).count(), 40);
+        }
+    });
+}

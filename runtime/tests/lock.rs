@@ -202,3 +202,25 @@ fn waiting_for_it_in_another_loop_panics_and_says_what_to_do() {
     first.run_until_complete(wait(&lock)).unwrap();
     let _panicked = second.run_until_complete(wait(&lock));
 }
+
+#[test]
+fn the_few_who_stay_while_most_leave_in_any_order_get_it_in_theirs() {
+    run(async {
+        let (lock, trace) = (Lock::new(), Trace::default());
+        let guard = lock.acquire().await;
+        let tasks: Vec<_> = (0..500).map(|n| holder(&n.to_string(), &lock, &trace)).collect();
+        yield_now().await;
+        let stays = |n: usize| n % 50 == 7;
+        // 13 and 500 have no divisor in common: each is met once.
+        (0..500).map(|n| n * 13 % 500).filter(|n| !stays(*n)).for_each(|n| assert!(tasks[n].cancel()));
+        yield_now().await;
+        assert!(format!("{lock:?}").contains("waiting: 10"), "{lock:?}");
+        drop(guard);
+        for task in tasks {
+            let _ended = task.await;
+        }
+        let stayed: Vec<_> = (0..500).filter(|n| stays(*n)).map(|n| n.to_string()).collect();
+        assert_eq!(*trace.borrow(), stayed);
+        assert!(format!("{lock:?}").contains("waiting: 0"), "{lock:?}");
+    });
+}

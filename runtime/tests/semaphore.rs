@@ -1,6 +1,6 @@
 //! `Semaphore` and `BoundedSemaphore`: what their golden traces do not show.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -151,4 +151,87 @@ fn a_waker_that_panics_harms_neither_who_releases_nor_the_count() {
     };
     event_loop.run_until_complete(main).unwrap();
     assert_eq!(reports.get(), 1);
+}
+
+#[test]
+fn a_burst_of_releases_serves_in_order_those_who_were_not_asked_to_stop() {
+    run(async {
+        let (semaphore, served) = (Semaphore::new(0), Rc::new(RefCell::new(Vec::new())));
+        let tasks: Vec<_> = (0..200)
+            .map(|number| {
+                let (semaphore, served) = (semaphore.clone(), Rc::clone(&served));
+                create_task(async move {
+                    semaphore.acquire().await.forget();
+                    served.borrow_mut().push(number);
+                })
+            })
+            .collect();
+        yield_now().await;
+        tasks.iter().step_by(3).for_each(|task| assert!(task.cancel()));
+        (0..100).for_each(|_| semaphore.release());
+        assert!(semaphore.locked(), "those who were served have not run");
+        yield_now().await;
+        let stayed: Vec<_> = (0..200).filter(|number| number % 3 != 0).collect();
+        assert_eq!(*served.borrow(), stayed[..100]);
+        assert!(format!("{semaphore:?}").contains("permits: 0, waiting: 33"), "{semaphore:?}");
+        (0..38).for_each(|_| semaphore.release());
+        yield_now().await;
+        assert_eq!(*served.borrow(), stayed);
+        assert!(format!("{semaphore:?}").contains("permits: 5, waiting: 0"), "{semaphore:?}");
+    });
+}
+
+/// Its permit went to the one behind it, and the request to the scope in its other branch.
+#[test]
+fn a_waiter_that_was_passed_over_keeps_its_place() {
+    run(async {
+        let (semaphore, served) = (Semaphore::new(0), Rc::new(RefCell::new(Vec::new())));
+        let wait = |name: &'static str| {
+            let (semaphore, served) = (semaphore.clone(), Rc::clone(&served));
+            async move {
+                semaphore.acquire().await.forget();
+                served.borrow_mut().push(name);
+            }
+        };
+        let passed = wait("passed");
+        let first = create_task(async move {
+            assert!(join(catch_cancelled(std::future::pending::<()>()), passed).await.0.is_err());
+        });
+        let others = ["second", "third"].map(|name| create_task(wait(name)));
+        yield_now().await;
+        first.cancel();
+        semaphore.release();
+        assert!(semaphore.locked());
+        yield_now().await;
+        yield_now().await;
+        assert!(format!("{semaphore:?}").contains("waiting: 2"), "{semaphore:?}");
+        semaphore.release();
+        semaphore.release();
+        first.await.unwrap();
+        for task in others {
+            task.await.unwrap();
+        }
+        assert_eq!(*served.borrow(), ["second", "passed", "third"]);
+    });
+}
+
+#[test]
+fn waiters_that_were_passed_over_and_dropped_are_gone() {
+    run(async {
+        let semaphore = Semaphore::new(0);
+        let tasks: Vec<_> = (0..5)
+            .map(|_| {
+                let semaphore = semaphore.clone();
+                create_task(async move { semaphore.acquire().await.forget() })
+            })
+            .collect();
+        yield_now().await;
+        tasks.iter().for_each(|task| assert!(task.cancel()));
+        semaphore.release();
+        assert!(!semaphore.locked(), "nobody else is in line");
+        semaphore.acquire().await.forget();
+        assert!(format!("{semaphore:?}").contains("permits: 0, waiting: 5"), "{semaphore:?}");
+        yield_now().await;
+        assert!(format!("{semaphore:?}").contains("permits: 0, waiting: 0"), "{semaphore:?}");
+    });
 }

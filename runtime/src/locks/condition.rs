@@ -290,11 +290,9 @@ impl Future for Notification<'_> {
                 self.place = Some(line.join("Condition::wait", cx));
                 Poll::Pending
             }
-            Some(place) if line.is_woken(place) => Poll::Ready(()),
-            Some(place) => {
-                line.stay(place, cx);
-                Poll::Pending
-            }
+            // One that was passed over may have missed its notification.
+            Some(place) if line.is_called(place) || line.stay(place, cx) => Poll::Ready(()),
+            Some(_) => Poll::Pending,
         }
     }
 }

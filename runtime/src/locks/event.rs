@@ -149,7 +149,7 @@ impl Future for Happening<'_> {
                 self.place = Some(line.join("Event::wait", cx));
                 Poll::Pending
             }
-            Some(place) if line.is_woken(place) => Poll::Ready(()),
+            Some(place) if line.is_called(place) => Poll::Ready(()),
             Some(place) => {
                 line.stay(place, cx);
                 Poll::Pending

@@ -1,42 +1,95 @@
 //! The line in which tasks stand before a lock, an event and their kin.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::iter;
 use std::task::Context;
 
 use crate::current;
 use crate::sleep::Sleeper;
-use crate::task::{TaskRecord, step};
+use crate::task::step;
 
-/// See the [module](self). A waiter stays in line until it runs, also when it was woken: who comes meanwhile can see
-/// that somebody was there before.
+/// Below this, gaps cost less than to close them.
+const FEW: usize = 32;
+
+/// See the [module](self). A waiter keeps its place until it leaves, and is one of three:
+///
+/// | it is | where | becomes |
+/// | --- | --- | --- |
+/// | waiting | `waiting` | called, or passed over if its task is asked to stop when its turn comes |
+/// | passed over | `passed` | waiting, if it is polled after all: another await of its task took the request |
+/// | called | only counted | |
+///
+/// So each is looked at once when others are called, however many are called before they run.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
+    waiting: RefCell<Waiting>,
     /// By place.
-    waiters: RefCell<VecDeque<Waiter>>,
+    passed: RefCell<BTreeMap<u64, Sleeper>>,
+    /// Those who were woken, and have not left yet: who comes meanwhile can see that somebody was there before.
+    called: Cell<usize>,
     places: Cell<u64>,
     /// The loop in which somebody had to wait first.
     loop_id: Cell<Option<u32>>,
 }
 
+/// By place. Who leaves from the middle leaves a gap; there is none at the front.
+#[derive(Debug, Default)]
+struct Waiting {
+    waiters: VecDeque<Waiter>,
+    gaps: usize,
+}
+
 #[derive(Debug)]
 struct Waiter {
     place: u64,
-    /// None once it was woken.
+    /// None in a gap.
     sleeper: Option<Sleeper>,
 }
 
-impl Waiter {
-    /// Its task was asked to stop while it stood here, and will come to leave the line. Of wakers that are no task's
-    /// nobody knows; they are served, and hand on what they got.
-    fn is_cancelled(&self) -> bool {
-        let Some(Sleeper::Task(task)) = &self.sleeper else { return false };
-        let record: &TaskRecord = task.record();
-        record.rare_if_any().is_some_and(|rare| rare.cancel.has_interrupted())
+impl Waiting {
+    fn len(&self) -> usize {
+        self.waiters.len() - self.gaps
     }
 
-    fn is_to_be_served(&self) -> bool {
-        self.sleeper.is_some() && !self.is_cancelled()
+    fn first(&self) -> Option<(u64, &Sleeper)> {
+        let first = self.waiters.front()?;
+        first.sleeper.as_ref().map(|sleeper| (first.place, sleeper))
+    }
+
+    fn find(&mut self, place: u64) -> Option<&mut Option<Sleeper>> {
+        let at = self.waiters.binary_search_by_key(&place, |waiter| waiter.place).ok()?;
+        Some(&mut self.waiters[at].sleeper)
+    }
+
+    fn pop(&mut self) -> Option<(u64, Sleeper)> {
+        let first = self.waiters.pop_front()?;
+        self.drop_gaps();
+        first.sleeper.map(|sleeper| (first.place, sleeper))
+    }
+
+    fn remove(&mut self, place: u64) -> Option<Sleeper> {
+        let sleeper = self.find(place)?.take()?;
+        self.gaps += 1;
+        self.drop_gaps();
+        if self.waiters.len() > FEW && self.gaps > self.waiters.len() / 2 {
+            self.waiters.retain(|waiter| waiter.sleeper.is_some());
+            self.gaps = 0;
+        }
+        Some(sleeper)
+    }
+
+    fn drop_gaps(&mut self) {
+        while self.waiters.front().is_some_and(|first| first.sleeper.is_none()) {
+            self.waiters.pop_front();
+            self.gaps -= 1;
+        }
+    }
+
+    /// Puts one back that was popped.
+    fn put_back(&mut self, place: u64, sleeper: Sleeper) {
+        let at = self.waiters.partition_point(|waiter| waiter.place < place);
+        self.waiters.insert(at, Waiter { place, sleeper: Some(sleeper) });
     }
 }
 
@@ -73,94 +126,110 @@ impl Line {
         self.bind(what);
         let place = self.places.get() + 1;
         self.places.set(place);
-        self.waiters.borrow_mut().push_back(Waiter { place, sleeper: Some(Sleeper::of(cx)) });
+        self.waiting.borrow_mut().waiters.push_back(Waiter { place, sleeper: Some(Sleeper::of(cx)) });
         step::note_wait();
         place
     }
 
-    /// Waits on: perhaps by another waker, or in another task.
-    pub(crate) fn stay(&self, place: u64, cx: &Context<'_>) {
+    /// Waits on: perhaps by another waker, or in another task. True if it had been passed over; it may be its turn.
+    pub(crate) fn stay(&self, place: u64, cx: &Context<'_>) -> bool {
         step::note_wait();
-        let is_same =
-            self.with(place, |waiter| waiter.sleeper.as_ref().is_none_or(|sleeper| sleeper.is_woken_by(cx)));
-        if is_same {
-            return;
+        // What is dropped here is dropped outside of the borrow.
+        let passed = self.passed.borrow_mut().remove(&place);
+        if passed.is_some() {
+            self.waiting.borrow_mut().put_back(place, Sleeper::of(cx));
+            return true;
         }
-        let new = Some(Sleeper::of(cx));
-        // The old one is dropped outside of the borrow.
-        let _old = self.with(place, |waiter| std::mem::replace(&mut waiter.sleeper, new));
+        if !self.with(place, |sleeper| sleeper.is_woken_by(cx)) {
+            let new = Sleeper::of(cx);
+            let _old = self.with(place, |sleeper| std::mem::replace(sleeper, new));
+        }
+        false
     }
 
-    fn with<R>(&self, place: u64, look: impl FnOnce(&mut Waiter) -> R) -> R {
-        let mut waiters = self.waiters.borrow_mut();
-        let at = waiters.binary_search_by_key(&place, |waiter| waiter.place);
-        look(&mut waiters[at.expect("who waits is in line")])
+    fn with<R>(&self, place: u64, look: impl FnOnce(&mut Sleeper) -> R) -> R {
+        let mut waiting = self.waiting.borrow_mut();
+        look(waiting.find(place).and_then(Option::as_mut).expect("who waits is in line"))
     }
 
-    pub(crate) fn is_woken(&self, place: u64) -> bool {
-        self.with(place, |waiter| waiter.sleeper.is_none())
+    pub(crate) fn is_called(&self, place: u64) -> bool {
+        self.called.get() > 0
+            && self.waiting.borrow_mut().find(place).is_none()
+            && !self.passed.borrow().contains_key(&place)
     }
 
+    /// Is nobody before it, where not more than one is called at a time?
     pub(crate) fn is_first(&self, place: u64) -> bool {
-        self.waiters.borrow().front().is_some_and(|waiter| waiter.place == place)
+        if self.called.get() > 0 { self.is_called(place) } else { self.first_place() == Some(place) }
     }
 
-    /// Steps out of the line. True if it had been woken.
+    /// Of those who were not called.
+    fn first_place(&self) -> Option<u64> {
+        let waiting = self.waiting.borrow().first().map(|(place, _)| place);
+        let passed = self.passed.borrow().first_key_value().map(|(place, _)| *place);
+        waiting.into_iter().chain(passed).min()
+    }
+
+    /// Steps out of the line. True if it had been called.
     pub(crate) fn leave(&self, place: u64) -> bool {
-        let left = {
-            let mut waiters = self.waiters.borrow_mut();
-            let at = waiters.binary_search_by_key(&place, |waiter| waiter.place);
-            waiters.remove(at.expect("who waits is in line"))
-        };
-        left.is_some_and(|waiter| waiter.sleeper.is_none())
+        let waited = self.waiting.borrow_mut().remove(place);
+        let left = waited.or_else(|| self.passed.borrow_mut().remove(&place));
+        if left.is_none() {
+            self.called.set(self.called.get() - 1);
+        }
+        left.is_none()
     }
 
-    /// Is anybody in line, woken or not, but those who were cancelled there?
+    /// Is anybody in line, called or not, but those who were cancelled there?
     pub(crate) fn has_waiters(&self) -> bool {
-        self.waiters.borrow().iter().any(|waiter| !waiter.is_cancelled())
+        self.called.get() > 0 || self.pass_cancelled().is_some()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.waiters.borrow().len()
+        self.waiting.borrow().len() + self.passed.borrow().len() + self.called.get()
     }
 
     /// Wakes the first in line, unless it is on its way: one that was cancelled will see to the next when it leaves.
     pub(crate) fn wake_first(&self) {
-        let first = {
-            let mut waiters = self.waiters.borrow_mut();
-            waiters
-                .front_mut()
-                .filter(|waiter| waiter.is_to_be_served())
-                .and_then(|first| first.sleeper.take())
-        };
-        if let Some(sleeper) = first {
-            sleeper.wake();
+        if self.called.get() == 0
+            && let Some(place) = self.pass_cancelled()
+            && self.is_first(place)
+        {
+            self.wake(1);
         }
     }
 
-    /// Says whom to wake next: the first that is to be served, which counts as woken from now on.
+    /// Says whom to wake next, who counts as called from now on.
     pub(crate) fn call_next(&self) -> Option<Sleeper> {
-        let mut waiters = self.waiters.borrow_mut();
-        waiters.iter_mut().find(|waiter| waiter.is_to_be_served())?.sleeper.take()
+        self.pass_cancelled()?;
+        self.called.set(self.called.get() + 1);
+        self.waiting.borrow_mut().pop().map(|(_, sleeper)| sleeper)
     }
 
-    /// Wakes up to `n` who are to be served, in order.
+    /// Passes over those at the front whose tasks were asked to stop; they will come to leave the line. Of wakers that
+    /// are no task's nobody knows: they are called, and hand on what they got. Gives the place of who is left first.
+    fn pass_cancelled(&self) -> Option<u64> {
+        let mut waiting = self.waiting.borrow_mut();
+        while waiting.first()?.1.is_asked_to_stop() {
+            self.passed.borrow_mut().extend(waiting.pop());
+        }
+        waiting.first().map(|(place, _)| place)
+    }
+
+    /// Wakes up to `n`, in order.
     pub(crate) fn wake(&self, n: usize) {
         if n == 1 {
             return self.call_next().into_iter().for_each(Sleeper::wake);
         }
-        let called: Vec<_> = {
-            let mut waiters = self.waiters.borrow_mut();
-            let to_be_served = waiters.iter_mut().filter(|waiter| waiter.is_to_be_served());
-            to_be_served.take(n).filter_map(|waiter| waiter.sleeper.take()).collect()
-        };
+        // Who comes while they are woken is not one of them.
+        let called: Vec<_> = iter::from_fn(|| self.call_next()).take(n).collect();
         called.into_iter().for_each(Sleeper::wake);
     }
 
-    /// Wakes everybody, also who was cancelled.
+    /// Wakes everybody, also who was asked to stop: another await of its task may take the request.
     pub(crate) fn wake_all(&self) {
-        let all: Vec<_> =
-            self.waiters.borrow_mut().iter_mut().filter_map(|waiter| waiter.sleeper.take()).collect();
-        all.into_iter().for_each(Sleeper::wake);
+        let waiting = self.waiting.take();
+        self.called.set(self.called.get() + waiting.len());
+        waiting.waiters.into_iter().filter_map(|waiter| waiter.sleeper).for_each(Sleeper::wake);
     }
 }

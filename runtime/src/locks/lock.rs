@@ -194,7 +194,7 @@ impl Future for Turn<'_> {
                 self.place = Some(line.join("Lock::acquire", cx));
                 return Poll::Pending;
             }
-            // The lock is free only if the first in line was woken, or its task asked to stop and caught elsewhere.
+            // The lock is free only if the first in line was called, or passed over and comes after all.
             Some(place) if !lock.locked() && line.is_first(place) => {
                 self.place = None;
                 line.leave(place);

@@ -176,14 +176,12 @@ impl Future for Turn<'_> {
             permits.set(permits.get() - 1);
             return Poll::Ready(());
         };
-        if !line.is_woken(place) {
-            // A permit lies there only if it was passed over, since its task was asked to stop, and that was caught
-            // elsewhere.
-            if permits.get() == 0 {
-                line.stay(place, cx);
-                return Poll::Pending;
+        if !line.is_called(place) {
+            if line.stay(place, cx) {
+                // A permit may lie there that went past it.
+                semaphore.serve_all();
             }
-            permits.set(permits.get() - 1);
+            return Poll::Pending;
         }
         self.place = None;
         line.leave(place);
