@@ -1,15 +1,15 @@
 //! `Lock`: what its golden traces do not show: futures that are given up without a request, two waits in one task,
 //! guards and `release` side by side, foreign wakers, loops.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
-use futures_util::future::{Either, join, select};
+use futures_util::future::{Either, join, join3, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use perloop::{EventLoop, Lock, Task, catch_cancelled, create_task, yield_now};
+use perloop::{Event, EventLoop, Lock, Task, catch_cancelled, create_task, yield_now};
 
 type Trace = Rc<RefCell<Vec<String>>>;
 
@@ -222,5 +222,122 @@ fn the_few_who_stay_while_most_leave_in_any_order_get_it_in_theirs() {
         let stayed: Vec<_> = (0..500).filter(|n| stays(*n)).map(|n| n.to_string()).collect();
         assert_eq!(*trace.borrow(), stayed);
         assert!(format!("{lock:?}").contains("waiting: 0"), "{lock:?}");
+    });
+}
+
+#[test]
+fn a_poll_that_nobody_woke_takes_no_lock_that_others_asked_for_before() {
+    run(async {
+        let (lock, trace) = (Lock::new(), Trace::default());
+        let guard = lock.acquire().await;
+        let first = holder("first", &lock, &trace);
+        yield_now().await;
+        let mut second = Box::pin(lock.acquire());
+        let mut third = Box::pin(lock.acquire());
+        assert!(poll_once(second.as_mut()).await.is_pending());
+        assert!(poll_once(third.as_mut()).await.is_pending());
+        drop(guard);
+        assert!(poll_once(third.as_mut()).await.is_pending());
+        assert!(poll_once(second.as_mut()).await.is_pending(), "the first was called");
+        first.cancel();
+        yield_now().await;
+        assert!(first.done() && !lock.locked());
+        assert!(poll_once(third.as_mut()).await.is_pending(), "the second was called");
+        drop(second.await);
+        drop(third.await);
+    });
+}
+
+/// Each was asked to stop, was passed over by one who came later, and has a scope in its other branch that takes the
+/// request.
+#[test]
+fn of_two_that_were_passed_over_the_one_that_came_first_is_served_first() {
+    run(async {
+        let (lock, trace) = (Lock::new(), Trace::default());
+        lock.acquire().await.forget();
+        let [first, second] = ["first", "second"].map(|name| {
+            let (lock, trace) = (lock.clone(), Rc::clone(&trace));
+            create_task(async move {
+                let hold = async {
+                    let _guard = lock.acquire().await;
+                    trace.borrow_mut().push(name.to_owned());
+                };
+                join(catch_cancelled(std::future::pending::<()>()), hold).await.0.is_err()
+            })
+        });
+        let event = Event::new();
+        let releaser = create_task({
+            let (lock, event) = (lock.clone(), event.clone());
+            async move {
+                event.wait().await;
+                lock.release()
+            }
+        });
+        yield_now().await;
+        // These three run in this order, after this task has taken the lock again.
+        first.cancel();
+        event.set();
+        second.cancel();
+        lock.release().unwrap();
+        lock.acquire().await.forget();
+        assert_eq!(releaser.await, Ok(Ok(())));
+        assert_eq!((first.await, second.await), (Ok(true), Ok(true)));
+        assert_eq!(*trace.borrow(), ["first", "second"]);
+    });
+}
+
+#[test]
+fn behind_one_that_was_cancelled_the_next_is_woken_when_that_one_leaves() {
+    run(async {
+        let (lock, trace) = (Lock::new(), Trace::default());
+        let guard = lock.acquire().await;
+        let tasks = ["cancelled", "next"].map(|name| holder(name, &lock, &trace));
+        yield_now().await;
+        tasks[0].cancel();
+        drop(guard);
+        let other = create_task({
+            let trace = Rc::clone(&trace);
+            async move { trace.borrow_mut().push("other".to_owned()) }
+        });
+        let [_, next] = tasks;
+        next.await.unwrap();
+        other.await.unwrap();
+        assert_eq!(*trace.borrow(), ["other", "next"]);
+    });
+}
+
+/// To a task that waits for nothing but another task it would go on to that one.
+#[test]
+fn a_request_to_a_task_that_waits_for_a_lock_beside_another_task_stays_with_it() {
+    run(async {
+        for hops_before in [0, 2] {
+            let (lock, gate, has_ended) = (Lock::new(), Event::new(), Rc::new(Cell::new(false)));
+            lock.acquire().await.forget();
+            let child = create_task({
+                let (gate, has_ended) = (gate.clone(), Rc::clone(&has_ended));
+                async move {
+                    gate.wait().await;
+                    has_ended.set(true);
+                }
+            });
+            let hops = async move {
+                for _ in 0..hops_before {
+                    yield_now().await;
+                }
+            };
+            let task = create_task({
+                let lock = lock.clone();
+                async move { drop(join3(child, hops, lock.acquire()).await) }
+            });
+            for _ in 0..4 {
+                yield_now().await;
+            }
+            task.cancel();
+            yield_now().await;
+            assert!(task.done(), "it was polled {hops_before} times more");
+            gate.set();
+            yield_now().await;
+            assert!(has_ended.get());
+        }
     });
 }

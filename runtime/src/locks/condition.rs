@@ -131,7 +131,8 @@ impl Condition {
     /// had got goes to another who waits.
     ///
     /// If its future is dropped otherwise, as a branch that lost a race, the lock is *not* held, and the guard releases
-    /// nothing; a notification that it had got is handed on then too.
+    /// nothing; a notification that it had got is handed on then too. Keep the guard for as long as the wait: what is
+    /// acquired at its end is the guard's hold again, and without one only [`release`](Self::release) ends it.
     ///
     /// # Errors
     /// If nobody holds the lock.

@@ -191,10 +191,7 @@ impl Line {
 
     /// Wakes the first in line, unless it is on its way: one that was cancelled will see to the next when it leaves.
     pub(crate) fn wake_first(&self) {
-        if self.called.get() == 0
-            && let Some(place) = self.pass_cancelled()
-            && self.is_first(place)
-        {
+        if self.pass_cancelled().is_some_and(|first| self.is_first(first)) {
             self.wake(1);
         }
     }
@@ -231,5 +228,28 @@ impl Line {
         let waiting = self.waiting.take();
         self.called.set(self.called.get() + waiting.len());
         waiting.waiters.into_iter().filter_map(|waiter| waiter.sleeper).for_each(Sleeper::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::{FEW, Sleeper, Waiter, Waiting};
+
+    fn waiter(place: u64) -> Waiter {
+        Waiter { place, sleeper: Some(Sleeper::Waker(Waker::noop().clone())) }
+    }
+
+    #[test]
+    fn one_who_waits_for_ever_does_not_keep_the_places_of_all_who_leave_behind_it() {
+        let mut waiting = Waiting { waiters: [waiter(1)].into(), gaps: 0 };
+        for place in 2..1_000 {
+            waiting.waiters.push_back(waiter(place));
+            assert!(waiting.remove(place).is_some());
+            assert!(waiting.remove(place).is_none(), "it has left");
+            assert_eq!(waiting.len(), 1);
+            assert!(waiting.waiters.len() <= FEW + 1, "{}", waiting.waiters.len());
+        }
     }
 }
