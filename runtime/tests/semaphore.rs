@@ -235,3 +235,23 @@ fn waiters_that_were_passed_over_and_dropped_are_gone() {
         assert!(format!("{semaphore:?}").contains("permits: 0, waiting: 0"), "{semaphore:?}");
     });
 }
+
+#[test]
+fn newcomers_wait_for_who_was_served_to_run_and_are_all_served_then() {
+    run(async {
+        let semaphore = Semaphore::new(0);
+        let first = create_task({
+            let semaphore = semaphore.clone();
+            async move { semaphore.acquire().await.forget() }
+        });
+        yield_now().await;
+        (0..3).for_each(|_| semaphore.release());
+        assert!(semaphore.locked(), "one is in line, though there are permits");
+        let (mut second, mut third) = (Box::pin(semaphore.acquire()), Box::pin(semaphore.acquire()));
+        assert!(poll_once(second.as_mut()).await.is_pending());
+        assert!(poll_once(third.as_mut()).await.is_pending());
+        first.await.unwrap();
+        assert!(poll_once(third.as_mut()).await.is_ready());
+        assert!(poll_once(second.as_mut()).await.is_ready());
+    });
+}

@@ -223,7 +223,8 @@ impl Line {
         called.into_iter().for_each(Sleeper::wake);
     }
 
-    /// Wakes everybody, also who was asked to stop: another await of its task may take the request.
+    /// Wakes everybody, also who was asked to stop: another await of its task may take the request. For lines from which
+    /// none is called alone, so that none was passed over.
     pub(crate) fn wake_all(&self) {
         let waiting = self.waiting.take();
         self.called.set(self.called.get() + waiting.len());
