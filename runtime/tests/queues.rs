@@ -424,3 +424,28 @@ fn a_request_meets_a_get_put_or_join_beside_an_awaited_task() {
         assert!(put.cancelled() && all_done.cancelled());
     });
 }
+
+#[test]
+fn a_burst_of_puts_goes_past_all_getters_that_were_asked_to_stop_and_wakes_the_others_in_order() {
+    run(async {
+        let (queue, taken) = (Rc::new(Queue::new(0)), Rc::new(RefCell::new(Vec::new())));
+        let getters: Vec<_> = (0..60)
+            .map(|number| {
+                let (queue, taken) = (Rc::clone(&queue), Rc::clone(&taken));
+                create_task(async move {
+                    let item = queue.get().await.unwrap();
+                    taken.borrow_mut().push((number, item));
+                })
+            })
+            .collect();
+        yield_now().await;
+        getters.iter().step_by(2).for_each(|getter| assert!(getter.cancel()));
+        (0..20).for_each(|item| queue.put_nowait(item).unwrap());
+        yield_now().await;
+        let want: Vec<_> = (0..20).map(|item| (2 * item + 1, item)).collect();
+        assert_eq!(*taken.borrow(), want);
+        (20..40).for_each(|item| queue.put_nowait(item).unwrap());
+        yield_now().await;
+        assert_eq!((taken.borrow().len(), queue.qsize()), (30, 10));
+    });
+}

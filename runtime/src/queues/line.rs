@@ -1,7 +1,7 @@
 //! Who waits in line: for an item, for room, or for the end of all work.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::task::Context;
 
@@ -14,8 +14,6 @@ pub(super) struct Ticket(u64);
 struct Place {
     ticket: Ticket,
     sleeper: Sleeper,
-    /// A wake-up went past it, as its task has been asked to stop.
-    was_passed: bool,
 }
 
 /// Waiters in the order of coming. To be woken is to be taken out of the line, so that a waiter is in it exactly as long
@@ -23,6 +21,9 @@ struct Place {
 #[derive(Default)]
 pub(super) struct Line {
     places: RefCell<VecDeque<Place>>,
+    /// Those that a wake-up went past, as their tasks had been asked to stop. They stand aside, so that the next one
+    /// does not meet them again.
+    passed: RefCell<BTreeMap<Ticket, Sleeper>>,
     tickets: Cell<u64>,
 }
 
@@ -31,29 +32,25 @@ impl Line {
     pub(super) fn enter(&self, cx: &Context<'_>) -> Ticket {
         let ticket = Ticket(self.tickets.get());
         self.tickets.set(ticket.0 + 1);
-        let place = Place { ticket, sleeper: Sleeper::of(cx), was_passed: false };
+        let place = Place { ticket, sleeper: Sleeper::of(cx) };
         self.places.borrow_mut().push_back(place);
         ticket
     }
 
     /// Polled again: is it still to wait? If not, it is out of the line.
     pub(super) fn must_wait(&self, ticket: Ticket, cx: &Context<'_>) -> bool {
-        let Some(is_known) = self.look(ticket, |place| (place.was_passed, place.sleeper.is_woken_by(cx)))
-        else {
-            return false;
-        };
-        match is_known {
-            // Its task was asked to stop, but it was another await there that the request ended.
-            (true, _) => {
-                self.leave(ticket);
-                false
-            }
-            (false, true) => true,
-            (false, false) => {
+        match self.look(ticket, |place| place.sleeper.is_woken_by(cx)) {
+            Some(true) => true,
+            Some(false) => {
                 let mut sleeper = Sleeper::of(cx);
                 self.look(ticket, |place| mem::swap(&mut place.sleeper, &mut sleeper));
                 // The old one is dropped here, outside of the borrow.
                 true
+            }
+            // Woken, or passed over: its task was asked to stop, but it was another await there that the request ended.
+            None => {
+                self.leave(ticket);
+                false
             }
         }
     }
@@ -65,7 +62,9 @@ impl Line {
             let found = places.binary_search_by_key(&ticket, |place| place.ticket);
             found.ok().and_then(|at| places.remove(at))
         };
-        place.is_some()
+        let passed = self.passed.borrow_mut().remove(&ticket);
+        // What was found is dropped here, outside of the borrows.
+        place.is_some() || passed.is_some()
     }
 
     /// Wakes the one that has waited longest. Who has been asked to stop is passed over, for it will not come.
@@ -77,25 +76,22 @@ impl Line {
     }
 
     fn wake_first_that_comes(&self) {
-        let woken = {
-            let mut places = self.places.borrow_mut();
-            let comes = |place: &mut Place| {
-                place.was_passed |= place.sleeper.is_asked_to_stop();
-                !place.was_passed
-            };
-            let first = places.iter_mut().position(comes);
-            first.and_then(|at| places.remove(at))
-        };
-        if let Some(place) = woken {
-            place.sleeper.wake();
+        while let Some(place) = self.pop() {
+            if !place.sleeper.is_asked_to_stop() {
+                return place.sleeper.wake();
+            }
+            self.passed.borrow_mut().insert(place.ticket, place.sleeper);
         }
+    }
+
+    fn pop(&self) -> Option<Place> {
+        self.places.borrow_mut().pop_front()
     }
 
     /// Wakes all, in order.
     pub(super) fn wake_all(&self) {
-        for place in self.places.take() {
-            place.sleeper.wake();
-        }
+        let (passed, places) = (self.passed.take(), self.places.take());
+        passed.into_values().chain(places.into_iter().map(|place| place.sleeper)).for_each(Sleeper::wake);
     }
 
     #[inline]
