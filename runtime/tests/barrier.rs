@@ -126,3 +126,19 @@ fn a_closed_loop_drops_who_waits() {
     event_loop.close().unwrap();
     assert_eq!(barrier.n_waiting(), 0);
 }
+
+#[test]
+fn who_comes_between_a_reset_and_the_leaving_of_those_inside_is_not_one_of_them() {
+    run(async {
+        let barrier = Barrier::new(2).unwrap();
+        let early = party(&barrier);
+        turns(1).await;
+        // They run before the early one, which is woken by the reset.
+        let late = [party(&barrier), party(&barrier)];
+        barrier.reset().await;
+        assert_eq!(early.await, Ok(Err(BrokenBarrier::default())));
+        for (number, party) in late.into_iter().enumerate() {
+            assert_eq!(party.await, Ok(Ok(number)));
+        }
+    });
+}

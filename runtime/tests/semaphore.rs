@@ -255,3 +255,33 @@ fn newcomers_wait_for_who_was_served_to_run_and_are_all_served_then() {
         assert!(poll_once(second.as_mut()).await.is_ready());
     });
 }
+
+thread_local! {
+    static SEEN: RefCell<Option<(Semaphore, String)>> = const { RefCell::new(None) };
+}
+
+/// A waker that looks at the semaphore.
+struct Curious;
+
+impl Wake for Curious {
+    fn wake(self: std::sync::Arc<Self>) {
+        SEEN.with_borrow_mut(|seen| {
+            let (semaphore, text) = seen.as_mut().unwrap();
+            *text = format!("{semaphore:?}");
+        });
+    }
+}
+
+#[test]
+fn a_waker_finds_the_permit_given_and_may_use_the_semaphore() {
+    run(async {
+        let semaphore = Semaphore::new(0);
+        SEEN.set(Some((semaphore.clone(), String::new())));
+        let curious = Waker::from(std::sync::Arc::new(Curious));
+        let mut wait = Box::pin(semaphore.acquire());
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&curious)).is_pending());
+        semaphore.release();
+        let (_, text) = SEEN.take().unwrap();
+        assert!(text.contains("permits: 0, waiting: 1"), "{text}");
+    });
+}
