@@ -142,3 +142,21 @@ fn who_comes_between_a_reset_and_the_leaving_of_those_inside_is_not_one_of_them(
         }
     });
 }
+
+#[test]
+fn who_comes_to_a_broken_barrier_completes_no_round_and_a_reset_mends_it() {
+    run(async {
+        let barrier = Barrier::new(2).unwrap();
+        let early = party(&barrier);
+        turns(1).await;
+        let late = party(&barrier);
+        barrier.abort().await;
+        assert_eq!(late.await, Ok(Err(BrokenBarrier::default())));
+        assert_eq!(early.await, Ok(Err(BrokenBarrier::default())));
+        assert!(barrier.broken());
+        barrier.reset().await;
+        let parties = [party(&barrier), party(&barrier)];
+        turns(4).await;
+        assert_eq!(parties.map(|party| party.result()), [Ok(Ok(0)), Ok(Ok(1))]);
+    });
+}
