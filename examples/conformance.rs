@@ -20,6 +20,8 @@ mod driver;
 mod error;
 #[path = "../runtime/tests/conformance/futures.rs"]
 mod futures;
+#[path = "../runtime/tests/conformance/generators.rs"]
+mod generators;
 #[path = "../runtime/tests/conformance/known.rs"]
 mod known;
 #[path = "../runtime/tests/conformance/locks.rs"]

@@ -95,6 +95,18 @@ pub fn drop_cancelled<R>(drop_it: impl FnOnce() -> R) -> R {
     drop_it()
 }
 
+/// Says whether this thread is in a [`drop_cancelled`]. For runtime writers.
+///
+/// # Examples
+/// ```
+/// use perloop_bridge::{drop_cancelled, drops_cancelled};
+///
+/// assert!(drop_cancelled(drops_cancelled) && !drops_cancelled());
+/// ```
+pub fn drops_cancelled() -> bool {
+    DROPS_CANCELLED.with(Cell::get)
+}
+
 impl<T> CrossThreadFuture<T> {
     /// The caller gives one reference.
     pub(crate) fn new(cell: CellPtr, hint: Hint) -> Self {

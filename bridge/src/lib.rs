@@ -89,7 +89,7 @@ pub use bell::Bell;
 pub use errors::{
     Forked, FutureError, InvalidState, LoopClosed, LoopDied, Panicked, Refusal, Refused, WouldDeadlock,
 };
-pub use future::{Completion, CrossThreadFuture, drop_cancelled};
+pub use future::{Completion, CrossThreadFuture, drop_cancelled, drops_cancelled};
 pub use home::{Closing, Home};
 pub use many::{AnyFuture, AsCompleted, DoneAndPending, ReturnWhen, as_completed, wait};
 #[doc(hidden)]

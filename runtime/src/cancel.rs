@@ -1,6 +1,7 @@
 //! Cancellation: requests and their count, and the scopes that catch them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
@@ -36,6 +37,7 @@ use crate::task::{TaskRecord, step};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cancelled {
     message: Option<Arc<str>>,
+    is_generator_exit: bool,
 }
 
 impl Cancelled {
@@ -49,11 +51,45 @@ impl Cancelled {
     /// ```
     pub fn new(message: impl Into<String>) -> Self {
         let message: String = message.into();
-        Self { message: Some(message.into()) }
+        Self { message: Some(message.into()), is_generator_exit: false }
+    }
+
+    /// Makes what reaches the body of an [`AsyncGenerator`](crate::AsyncGenerator) that is closed: asyncio's
+    /// `GeneratorExit`, for who has to raise it anew.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::Cancelled;
+    ///
+    /// assert!(Cancelled::generator_exit().is_generator_exit());
+    /// ```
+    pub fn generator_exit() -> Self {
+        Self { message: None, is_generator_exit: true }
     }
 
     pub(crate) fn with(message: Option<Arc<str>>) -> Self {
-        Self { message }
+        Self { message, is_generator_exit: false }
+    }
+
+    /// Says whether it comes of [`AsyncGenerator::aclose`](crate::AsyncGenerator::aclose), or a shutdown of the loop's
+    /// generators, and not of a request to the task.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{async_gen, catch_cancelled};
+    ///
+    /// perloop::run(async {
+    ///     let numbers = async_gen(|y| async move {
+    ///         let closed = catch_cancelled(y.yield_(1)).await.expect_err("nobody asks for more");
+    ///         assert!(closed.is_generator_exit());
+    ///     });
+    ///     assert_eq!(numbers.anext().await, Ok(Some(1)));
+    ///     assert_eq!(numbers.aclose().await, Ok(()));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn is_generator_exit(&self) -> bool {
+        self.is_generator_exit
     }
 
     /// Returns the message that came with the request, see [`AnyTask::cancel_with`](crate::AnyTask::cancel_with).
@@ -100,6 +136,7 @@ impl Cancelled {
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.message() {
+            _ if self.is_generator_exit => f.write_str("the generator was closed"),
             None => f.write_str("the task was cancelled"),
             Some(message) => write!(f, "the task was cancelled: {message}"),
         }
@@ -229,26 +266,56 @@ pub(crate) struct Scopes {
 struct Scope {
     id: u64,
     parent: Option<u64>,
+    /// False: it is a `Frame`, which only marks what is inside of it.
+    catches: bool,
     asked: Option<Cancelled>,
     waker: Option<Waker>,
+}
+
+/// The scope, what is around it, what is around that, and so on.
+fn chain<'a>(active: &'a [Scope], scope: &'a Scope) -> impl Iterator<Item = &'a Scope> {
+    std::iter::successors(Some(scope), |inner| {
+        let parent = inner.parent?;
+        active.iter().find(|scope| scope.id == parent)
+    })
+}
+
+/// The nearest scope around one that catches.
+fn around(active: &[Scope], scope: &Scope) -> Option<u64> {
+    // A frame is around nobody's request.
+    let mut outer = chain(active, scope).skip(1).filter(|outer| outer.catches);
+    scope.catches.then(|| outer.next().map(|outer| outer.id))?
 }
 
 impl Scopes {
     /// Passes a request to the innermost scopes. False if there is none.
     pub(crate) fn ask(&self, request: &Cancelled) -> bool {
+        let is_passed_on = self.ask_inside(None, request);
+        self.is_untaken.set(is_passed_on);
+        is_passed_on
+    }
+
+    /// As `ask`, of the scopes inside of a frame or of all.
+    fn ask_inside(&self, frame: Option<u64>, request: &Cancelled) -> bool {
         let wakers: Vec<_> = {
             let mut active = self.active.borrow_mut();
-            let parents: Vec<_> = active.iter().filter_map(|scope| scope.parent).collect();
-            let innermost = active.iter_mut().filter(|scope| !parents.contains(&scope.id));
-            let ask = |scope: &mut Scope| {
+            let around: HashSet<_> = active.iter().filter_map(|scope| around(&active, scope)).collect();
+            let is_inside: Vec<_> = active
+                .iter()
+                .map(|scope| frame.is_none_or(|frame| chain(&active, scope).any(|outer| outer.id == frame)))
+                .collect();
+            let asked = active
+                .iter_mut()
+                .zip(is_inside)
+                .filter(|(scope, is_inside)| *is_inside && scope.catches && !around.contains(&scope.id));
+            let ask = |(scope, _): (&mut Scope, bool)| {
                 scope.asked = Some(request.clone());
                 scope.waker.take()
             };
-            innermost.map(ask).collect()
+            asked.map(ask).collect()
         };
         // For executors inside of the task that poll only what was woken.
         let is_passed_on = !wakers.is_empty();
-        self.is_untaken.set(is_passed_on);
         wakers.into_iter().flatten().for_each(|waker| run_callback(|| waker.wake()));
         is_passed_on
     }
@@ -280,10 +347,23 @@ impl Scopes {
         self.raised.take().map(|(_, cancelled)| cancelled)
     }
 
-    fn enter(&self) -> u64 {
-        let id = self.next_number();
-        self.active.borrow_mut().push(Scope { id, parent: self.current.get(), asked: None, waker: None });
+    fn enter(&self, catches: bool) -> u64 {
+        let (id, parent) = (self.next_number(), self.current.get());
+        self.active.borrow_mut().push(Scope { id, parent, catches, asked: None, waker: None });
         id
+    }
+
+    fn is_in(&self, id: u64) -> bool {
+        self.active.borrow().iter().any(|scope| scope.id == id)
+    }
+
+    /// Leaves a frame, and with it all that is inside. As `leave`.
+    fn leave_all_inside(&self, frame: u64) -> Vec<Scope> {
+        let mut active = self.active.borrow_mut();
+        let is_inside = |scope: &Scope| chain(&active, scope).any(|outer| outer.id == frame);
+        let inside: HashSet<_> =
+            active.iter().filter(|scope| is_inside(scope)).map(|scope| scope.id).collect();
+        active.extract_if(.., |scope| inside.contains(&scope.id)).collect()
     }
 
     /// What it gives is dropped by the caller, outside of the borrow.
@@ -334,9 +414,15 @@ struct Entered {
 }
 
 impl Entered {
-    fn begin(task: &TaskRef) -> Self {
+    fn begin(task: &TaskRef, catches: bool) -> Self {
         let record: &TaskRecord = task.record();
-        Self { task: record.key(), number: record.rare().scopes.enter() }
+        Self { task: record.key(), number: record.rare().scopes.enter(catches) }
+    }
+
+    /// Is it a place in this task that was not left meanwhile?
+    fn is_of(&self, task: &TaskRef) -> bool {
+        let record: &TaskRecord = task.record();
+        self.task == record.key() && record.rare().scopes.is_in(self.number)
     }
 }
 
@@ -347,10 +433,9 @@ struct Membership(Option<Entered>);
 impl Membership {
     /// The scope, entered if this is the first poll in the task.
     fn of(&mut self, task: &TaskRef) -> u64 {
-        let record: &TaskRecord = task.record();
         match self.0 {
-            Some(entered) if entered.task == record.key() => entered.number,
-            _ => self.0.insert(Entered::begin(task)).number,
+            Some(entered) if entered.is_of(task) => entered.number,
+            _ => self.0.insert(Entered::begin(task, true)).number,
         }
     }
 
@@ -365,6 +450,44 @@ impl Membership {
 }
 
 impl Drop for Membership {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Where the body of a generator stands among the scopes of the task that asks it. It catches nothing; but when it is
+/// left, the scopes inside are left with it, as the task goes on and the body does not.
+#[derive(Debug, Default)]
+pub(crate) struct Frame(Option<Entered>);
+
+impl Frame {
+    /// Polls what is inside, and gives what it raised.
+    pub(crate) fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> (Poll<T>, Option<Cancelled>) {
+        let Some(task) = step::current() else { return (poll(), None) };
+        let number = match self.0 {
+            Some(entered) if entered.is_of(&task) => entered.number,
+            _ => self.0.insert(Entered::begin(&task, false)).number,
+        };
+        task.record::<TaskRecord>().rare().scopes.poll(number, poll)
+    }
+
+    /// Passes a request to the innermost scopes inside. False if there is none.
+    pub(crate) fn ask(&self, request: &Cancelled) -> bool {
+        let (Some(entered), Some(task)) = (self.0, step::current()) else { return false };
+        entered.is_of(&task)
+            && task.record::<TaskRecord>().rare().scopes.ask_inside(Some(entered.number), request)
+    }
+
+    pub(crate) fn leave(&mut self) {
+        if let (Some(entered), Some(task)) = (self.0.take(), step::current())
+            && entered.is_of(&task)
+        {
+            drop(task.record::<TaskRecord>().rare().scopes.leave_all_inside(entered.number));
+        }
+    }
+}
+
+impl Drop for Frame {
     fn drop(&mut self) {
         self.leave();
     }

@@ -35,6 +35,9 @@ pub enum ExceptionKind {
     Shutdown,
     /// What was [`shield`](crate::shield)ed failed after the shield was cancelled.
     Shielded,
+    /// An asynchronous generator failed while
+    /// [`shutdown_asyncgens`](crate::EventLoop::shutdown_asyncgens) closed it.
+    Asyncgen,
     /// The system refused to wait for events; the loop has built its reactor anew.
     Reactor,
 }
@@ -80,6 +83,7 @@ impl fmt::Display for ExceptionContext {
             ExceptionKind::NeverRetrieved => "a failure that nobody asked for",
             ExceptionKind::Shutdown => "a task failed while the loop was shut down",
             ExceptionKind::Shielded => "a failure behind a shield that was cancelled",
+            ExceptionKind::Asyncgen => "an asynchronous generator failed while it was closed",
             ExceptionKind::Reactor => "waiting for events failed",
         };
         write!(f, "{what}: {}", self.message)?;

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 
 use crate::current::{self, set_event_loop};
@@ -106,8 +107,8 @@ fn run_error(error: LoopError) -> RunError {
     }
 }
 
-/// Ends what is left: cancels all tasks, in the order of their creation, and waits for them; then as many turns as
-/// asyncio's shutdown of asynchronous generators and of the default executor takes.
+/// Ends what is left: cancels all tasks, in the order of their creation, and waits for them; then closes generators that
+/// are open; then as many turns as asyncio's shutdown of the default executor takes.
 pub(crate) fn tear_down(event_loop: &EventLoop) -> Result<(), LoopError> {
     let tasks = event_loop.all_tasks();
     if !tasks.is_empty() {
@@ -117,14 +118,20 @@ pub(crate) fn tear_down(event_loop: &EventLoop) -> Result<(), LoopError> {
         event_loop.run_until(|stop| stop_after_all(event_loop, &tasks, stop))?;
         tasks.iter().for_each(|task| report(event_loop, task));
     }
-    for _ in 0..2 {
-        match event_loop.run_until_complete(async {}) {
-            // There is nothing left that a stop could leave undone.
-            Ok(()) | Err(LoopError::StoppedBeforeDone(_)) => {}
+    finish(event_loop, event_loop.shutdown_asyncgens())?;
+    finish(event_loop, async {})
+}
+
+/// Runs a part of the teardown, whoever stops the loop meanwhile.
+fn finish(event_loop: &EventLoop, part: impl Future<Output = ()>) -> Result<(), LoopError> {
+    let mut part = pin!(part);
+    loop {
+        match event_loop.run_until_complete(&mut part) {
+            Err(LoopError::StoppedBeforeDone(_)) => {}
             Err(error) => return Err(error),
+            Ok(()) => return Ok(()),
         }
     }
-    Ok(())
 }
 
 /// Stops the loop two hops after the end of the last of the tasks, as `gather` would.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use perloop_bridge::{Home, Spin};
 
+use crate::async_gen::Asyncgens;
 use crate::clock::Clock;
 use crate::current;
 use crate::errors::RunError;
@@ -167,6 +168,7 @@ impl Builder {
             is_stopping: Cell::new(false),
             turns_without_io: Cell::new(0),
             tasks_made: Cell::new(0),
+            asyncgens: Asyncgens::default(),
             in_flight: Cell::new(0),
             current: RefCell::new(None),
             exception_handler: RefCell::new(None),

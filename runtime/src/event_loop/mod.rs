@@ -23,6 +23,7 @@ pub use builder::Builder;
 pub(crate) use callbacks::run_callback;
 pub use callbacks::{Handle, TimerHandle};
 
+use crate::async_gen::Asyncgens;
 use crate::clock::Clock;
 use crate::errors::CloseRunning;
 use crate::exception::{ExceptionContext, ExceptionKind};
@@ -87,6 +88,7 @@ pub(crate) struct LoopInner {
     /// Turns since I/O was last polled.
     turns_without_io: Cell<u32>,
     tasks_made: Cell<u64>,
+    pub(crate) asyncgens: Asyncgens,
     /// What is under way elsewhere, so that virtual time stands still.
     in_flight: Cell<usize>,
     /// The task whose step runs.

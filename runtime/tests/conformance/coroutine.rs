@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::futures::{self, Callbacks};
+use crate::generators;
 use crate::known;
 use crate::locks;
 use crate::ops::{self, Done, Flow};
@@ -56,6 +57,7 @@ impl Coroutine {
             std::mem::forget(unless_ended);
             match &ended {
                 Ok(flow) => world.say(&env, &format!("end {label} = {}", format_value(&value_of(flow)))),
+                Err(error) if error.is_generator_exit() => {}
                 Err(error) if error.is_cancelled() => world.say(&env, &format!("end {label} cancelled")),
                 Err(error) => world.say(&env, &format!("end {label} ! {}", error.0)),
             }
@@ -180,6 +182,7 @@ pub(crate) fn awaitable(
         "wait" => several::waiting(world, spec, env),
         "wait_for" => timeouts::waiting(world, spec, env, outcome),
         "get" | "put" | "join" => queue::awaitable(world, spec, env),
+        "anext" | "aclose" => generators::awaitable(world, spec, env),
         other => locks::awaitable(world, other, spec, env),
     }
 }
@@ -195,7 +198,9 @@ fn label_of(world: &World, spec: &'static Value, env: &Env) -> String {
         _ => match known::kind_of(spec) {
             "coro" => format!("{}()", world.text(env, &spec["coro"])),
             "wrap" => format!("{}.wrap", world.text(env, &spec["wrap"])),
-            kind @ ("get" | "put" | "join") => format!("{}.{kind}", world.text(env, &spec[kind])),
+            kind @ ("get" | "put" | "join" | "anext" | "aclose") => {
+                format!("{}.{kind}", world.text(env, &spec[kind]))
+            }
             kind => locks::label_of(world, kind, spec, env).unwrap_or_else(|| kind.to_owned()),
         },
     }
@@ -239,6 +244,9 @@ async fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> Done {
         "timeout" => timeouts::scope(world, op, env).await,
         "group" => task_group::scope(world, op, env).await,
         "with" => locks::with(world, op, env).await,
+        "for" => generators::iterate(world, op, env).await,
+        "yield" => generators::give(world, op, env).await,
+        "shutdown_asyncgens" => generators::shut_down().await,
         "with_cm" => with_context(world, op, env).await,
         _ => ops::one(world, op, env),
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::coroutine::{self, Coroutine, Local};
 use crate::error::Error;
 use crate::futures;
+use crate::generators;
 use crate::locks;
 use crate::ops::{self, Flow};
 use crate::queue;
@@ -29,6 +30,7 @@ pub(crate) fn play(spec: &'static Value) -> Vec<String> {
     }
     let trace = world.finish();
     forget_all();
+    generators::forget(None);
     perloop::set_event_loop(None);
     trace
 }

@@ -4,6 +4,8 @@ use std::any::Any;
 
 use perloop::{Cancelled, FutureError, LoopError, Panicked, RunError, TaskError};
 
+use crate::generators::EXIT;
+
 /// An error by its text: `ValueError(x)`, `Cancelled`, `RuntimeError:closed`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Error(pub(crate) String);
@@ -23,11 +25,14 @@ impl Error {
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.kind() == "Cancelled"
+        self.kind() == "Cancelled" || self.is_generator_exit()
     }
 
     /// The cancellation that this error stands for.
     pub(crate) fn to_cancelled(&self) -> Cancelled {
+        if let Some(exit) = self.to_generator_exit() {
+            return exit;
+        }
         let message = self.0.strip_prefix("Cancelled(").and_then(|rest| rest.strip_suffix(')'));
         message.map_or_else(Cancelled::default, Cancelled::new)
     }
@@ -54,6 +59,9 @@ impl From<&Panicked> for Error {
 
 impl From<&Cancelled> for Error {
     fn from(cancelled: &Cancelled) -> Self {
+        if cancelled.is_generator_exit() {
+            return Self::named(EXIT, "");
+        }
         Self::named("Cancelled", cancelled.message().unwrap_or_default())
     }
 }

@@ -8,6 +8,7 @@ mod coroutine;
 mod driver;
 mod error;
 mod futures;
+mod generators;
 mod known;
 mod locks;
 mod ops;

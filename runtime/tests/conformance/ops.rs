@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::world::{
     self, Env, Place, TaskEntry, Thing, World, current, error_value, event_loop, find, keep, task, task_name,
 };
-use crate::{driver, futures, locks, queue, script, task_group, thread_future, timeouts};
+use crate::{driver, futures, generators, locks, queue, script, task_group, thread_future, timeouts};
 
 /// How a list of ops ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +76,7 @@ pub(crate) fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> D
         .or_else(|| thread_future::op(world, op, env))
         .or_else(|| queue::op(world, op, env))
         .or_else(|| task_group::op(world, op, env))
+        .or_else(|| generators::op(world, op, env))
         .or_else(|| locks::op(world, op, env))
         .unwrap_or_else(|| panic!("unknown op {verb}"))?;
     world.assign(env, &op["to"], value);
@@ -165,6 +166,7 @@ fn drop_name(world: &World, name: &str, env: &Env) {
     env.handled.take();
     world.set_dropping(true);
     world::forget(name);
+    generators::forget(Some(name));
     world.set_dropping(false);
 }
 

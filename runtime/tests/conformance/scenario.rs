@@ -18,21 +18,15 @@ pub(crate) struct Case {
 
 /// What the scenarios use and perloop does not have yet: ops and awaitables.
 const NOT_YET: &[&str] = &[
-    "aclose",
-    "agen",
-    "anext",
     "busy",
     "executor",
-    "for",
     "runner_close",
     "runner_get_loop",
     "runner_new",
     "runner_run",
     "set_debug",
-    "shutdown_asyncgens",
     "shutdown_default_executor",
     "to_thread",
-    "yield",
 ];
 
 /// The types of objects that perloop has.

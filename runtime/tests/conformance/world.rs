@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use perloop::{
     AnyTask, EventLoop, ExceptionContext, ExceptionKind, Handle, LoopFuture, LoopHandle, TimeoutScope,
-    TimerHandle, current_task, get_running_loop,
+    TimerHandle, Yielder, current_task, get_running_loop,
 };
 use serde_json::{Value, json};
 
@@ -67,11 +67,14 @@ pub(crate) struct Env {
     vars: RefCell<HashMap<String, Value>>,
     /// What the handler that runs is handling.
     pub(crate) handled: RefCell<Option<Error>>,
+    /// Of a generator's body: what it yields by.
+    pub(crate) yielder: RefCell<Option<Rc<Yielder<Value>>>>,
 }
 
 impl Env {
     pub(crate) fn new(place: Place, vars: HashMap<String, Value>) -> Rc<Self> {
-        Rc::new(Self { place, vars: RefCell::new(vars), handled: RefCell::default() })
+        let vars = RefCell::new(vars);
+        Rc::new(Self { place, vars, handled: RefCell::default(), yielder: RefCell::default() })
     }
 }
 
@@ -306,6 +309,7 @@ impl World {
         let code = match context.kind {
             ExceptionKind::Callback => "callback",
             ExceptionKind::Shutdown => "shutdown",
+            ExceptionKind::Asyncgen => "asyncgen",
             ExceptionKind::Shielded => "shielded",
             ExceptionKind::NeverRetrieved if !self.state().is_dropping => return,
             ExceptionKind::NeverRetrieved => "never-retrieved",
