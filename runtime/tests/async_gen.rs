@@ -132,6 +132,21 @@ fn a_body_that_catches_the_request_may_yield_on() {
 }
 
 #[test]
+fn a_scope_around_the_question_is_not_asked_beside_the_bodys_own() {
+    run(async {
+        let mut numbers = async_gen(|y| async move {
+            let caught = catch_cancelled(sleep(Duration::MAX)).await.is_err();
+            sleep(MOMENT).await;
+            y.yield_(caught).await;
+        });
+        let task = create_task(async move { catch_cancelled(numbers.next()).await });
+        yield_now().await;
+        task.cancel();
+        assert_eq!(task.await, Ok(Ok(Some(true))));
+    });
+}
+
+#[test]
 fn what_the_body_raises_ends_the_asking_task_unless_it_is_caught() {
     run(async {
         let raising =
@@ -370,6 +385,17 @@ fn it_is_a_stream() {
         });
         let doubled: Vec<_> = numbers.map(|n| 2 * n).collect().await;
         assert_eq!(doubled, [0, 2, 4, 6]);
+    });
+}
+
+#[test]
+fn a_stream_that_is_left_while_it_waits_can_be_asked_otherwise() {
+    let trace = Trace::default();
+    run(async {
+        let mut numbers = counter(&trace);
+        assert!(!polled(pin!(StreamExt::next(&mut numbers))).await);
+        assert_eq!(numbers.anext().await, Ok(Some(0)));
+        assert_eq!(StreamExt::next(&mut numbers).await, Some(1));
     });
 }
 
