@@ -80,6 +80,7 @@
 
 mod as_completed;
 mod async_gen;
+mod async_with;
 mod cancel;
 mod clock;
 mod current;
@@ -131,6 +132,7 @@ pub mod threads {
 
 pub use as_completed::{Completions, as_completed};
 pub use async_gen::{Aclose, Anext, AsyncGenerator, GeneratorError, Yield, Yielder, async_gen};
+pub use async_with::{BodyEnd, async_with};
 pub use cancel::{Cancelled, CatchCancelled, catch_cancelled};
 pub use current::{get_event_loop, get_running_loop, new_event_loop, set_event_loop};
 pub use deliver::Deliver;

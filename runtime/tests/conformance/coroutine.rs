@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perloop::{
-    EventLoop, FutureError, LoopClosed, Task, catch_cancelled, ensure_future, get_running_loop, sleep,
+    BodyEnd, EventLoop, FutureError, LoopClosed, Task, async_with, catch_cancelled, ensure_future,
+    get_running_loop, sleep,
 };
 use serde_json::Value;
 
@@ -354,13 +355,20 @@ async fn with_context(world: &'static World, op: &'static Value, env: &Rc<Env>) 
     let context = &world.spec["contexts"][op["cm"].as_str().expect("a name")];
     let entered = run(world, &context["enter"], Rc::clone(env)).await?;
     world.assign(env, &op["to"], value_of(&entered));
-    let ended = scope(true, run(world, &op["body"], Rc::clone(env))).await;
-    run(world, &context["exit"], Rc::clone(env)).await?;
-    let suppressed = context["suppress"].as_array();
-    let is_suppressed =
-        |error: &Error| suppressed.is_some_and(|list| list.iter().any(|kind| kind == error.kind()));
-    match ended {
-        Err(error) if is_suppressed(&error) => Ok(Flow::Next),
-        ended => ended,
-    }
+    let body = async |_: &mut ()| run(world, &op["body"], Rc::clone(env)).await;
+    let exit = async |(), ended: BodyEnd<Done>| match run(world, &context["exit"], Rc::clone(env)).await {
+        Err(replacing) => BodyEnd::Returned(Err(replacing)),
+        Ok(_) => suppress(&context["suppress"], ended),
+    };
+    async_with((), body, exit).await
+}
+
+fn suppress(kinds: &Value, ended: BodyEnd<Done>) -> BodyEnd<Done> {
+    let error = match &ended {
+        BodyEnd::Returned(Err(error)) => error.clone(),
+        BodyEnd::Cancelled(cancelled) => Error::from(cancelled),
+        BodyEnd::Returned(Ok(_)) | BodyEnd::Panicked(_) => return ended,
+    };
+    let is_suppressed = kinds.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == error.kind()));
+    if is_suppressed { BodyEnd::Returned(Ok(Flow::Next)) } else { ended }
 }
