@@ -15,6 +15,7 @@
 //! | a thread waits: [`CrossThreadFuture`] | any thread completes: [`Promise`] | as above, without a loop |
 //! | a thread lends from its stack: [`Scope`] | the loop runs what borrows | as above; the lender waits for the end |
 //! | a thread that owns a loop blocks | another one does too | the table of waits |
+//! | a thread hands a pool a job | a worker has been idle for long, and leaves | [`Staff`], one word |
 //! | a pusher rings: [`Bell`] | the loop sleeps | what the runtime brings |
 //!
 //! A task's body never leaves its loop's thread once it has begun: there it is polled, there it is dropped, whoever
@@ -78,6 +79,7 @@ mod promise;
 mod ready;
 mod remote;
 mod scope;
+mod staff;
 mod sync;
 mod task;
 mod wait;
@@ -98,5 +100,6 @@ pub use promise::Promise;
 pub use ready::{Call, CallRef, Ready};
 pub use remote::Remote;
 pub use scope::{Scope, ScopedFuture};
+pub use staff::{Handing, Staff};
 pub use task::{Record, Stepped, TaskRef};
 pub use wait::Spin;
