@@ -88,6 +88,7 @@ mod deliver;
 mod errors;
 mod event_loop;
 mod exception;
+mod executor;
 mod gather;
 mod gather_tuple;
 mod handle;
@@ -142,6 +143,10 @@ pub use errors::{
 };
 pub use event_loop::{Builder, EventLoop, Handle, TimerHandle};
 pub use exception::{ExceptionContext, ExceptionKind};
+pub use executor::{
+    CapacityLimiter, ExecutorError, ExecutorTimedOut, JobError, LimiterToken, ThreadPoolBuilder,
+    ThreadPoolExecutor, to_thread,
+};
 pub use gather::{Gather, gather, gather_outcomes, try_gather};
 #[doc(hidden)]
 pub use gather_tuple::GatherTuple;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::current::{self, set_event_loop};
 use crate::errors::{Interrupted, LoopError, RunError};
@@ -13,8 +14,12 @@ use crate::exception::{ExceptionContext, ExceptionKind};
 use crate::signal::Interrupts;
 use crate::task::{AnyTask, Seed};
 
-/// Makes a loop, runs `main` on it as a task, cancels the tasks that are left and waits for them, and closes the loop:
-/// asyncio's `run`. `main` may borrow. It may be called in any thread, and again; afterwards the thread has no current
+/// How long the default executor's jobs may take at the end of `run`: asyncio's five minutes.
+const EXECUTOR_LIMIT: Duration = Duration::from_secs(300);
+
+/// Makes a loop, runs `main` on it as a task, cancels the tasks that are left and waits for them, then for the jobs of the
+/// [default executor](EventLoop::shutdown_default_executor), at most five minutes, and closes the loop: asyncio's `run`.
+/// `main` may borrow. It may be called in any thread, and again; afterwards the thread has no current
 /// loop.
 ///
 /// In the main thread Ctrl-C cancels the main task, which may clean up; a second one ends the process. To leave Ctrl-C
@@ -108,7 +113,7 @@ fn run_error(error: LoopError) -> RunError {
 }
 
 /// Ends what is left: cancels all tasks, in the order of their creation, and waits for them; then closes generators that
-/// are open; then as many turns as asyncio's shutdown of the default executor takes.
+/// are open; then shuts the default executor down.
 pub(crate) fn tear_down(event_loop: &EventLoop) -> Result<(), LoopError> {
     let tasks = event_loop.all_tasks();
     if !tasks.is_empty() {
@@ -119,7 +124,10 @@ pub(crate) fn tear_down(event_loop: &EventLoop) -> Result<(), LoopError> {
         tasks.iter().for_each(|task| report(event_loop, task));
     }
     finish(event_loop, event_loop.shutdown_asyncgens())?;
-    finish(event_loop, async {})
+    finish(event_loop, async {
+        // That it took too long was said there.
+        let _timed_out = event_loop.shutdown_default_executor(EXECUTOR_LIMIT).await;
+    })
 }
 
 /// Runs a part of the teardown, whoever stops the loop meanwhile.

@@ -10,13 +10,28 @@ use perloop_bridge::{CrossThreadFuture, FutureError, Panicked};
 
 use crate::current;
 use crate::errors::TaskError;
-use crate::event_loop::InFlight;
+use crate::event_loop::{EventLoop, InFlight};
 use crate::loop_future::{self, AnyState, LoopFuture, State};
 
-thread_local! {
-    /// What is to be done when the news of an end arrives: it cannot travel with the news.
-    static ARRIVALS: RefCell<HashMap<u64, Box<dyn FnOnce()>>> = RefCell::default();
-    static NUMBERS: Cell<u64> = const { Cell::new(0) };
+/// What is to be done when the news of an end arrives at a loop: it cannot travel with the news. What has not arrived when
+/// the loop closes never does.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    expected: RefCell<HashMap<u64, Box<dyn FnOnce()>>>,
+    numbers: Cell<u64>,
+}
+
+impl Arrivals {
+    fn expect(&self, take_over: impl FnOnce() + 'static) -> u64 {
+        let number = self.numbers.replace(self.numbers.get() + 1);
+        self.expected.borrow_mut().insert(number, Box::new(take_over));
+        number
+    }
+
+    /// Takes out what is still expected, for the caller to drop.
+    pub(crate) fn take_all(&self) -> Vec<Box<dyn FnOnce()>> {
+        self.expected.take().into_values().collect()
+    }
 }
 
 /// Makes a future of the running loop of one that another thread or loop completes, for many to await: asyncio's
@@ -50,47 +65,59 @@ pub fn wrap_future<T: Send + 'static>(source: impl Borrow<CrossThreadFuture<T>> 
         Ok(own) => own,
         Err(error) => panic!("wrap_future: {error}"),
     };
-    let wrapper = State::new(&own, Location::caller());
+    let in_flight = own.0.home.is_served_elsewhere(source.borrow()).then(|| InFlight::on(&own));
+    wrap(&own, source, Location::caller(), in_flight, |value| value)
+}
+
+/// As `wrap_future`, of a loop that need not run yet. The value is what `convert` makes of the other's; what is to be `kept`
+/// is dropped when the news has arrived.
+pub(crate) fn wrap<T, U, S, K>(
+    own: &EventLoop,
+    source: S,
+    at: &'static Location<'static>,
+    kept: K,
+    convert: impl FnOnce(T) -> U + 'static,
+) -> LoopFuture<U>
+where
+    T: Send + 'static,
+    U: 'static,
+    S: Borrow<CrossThreadFuture<T>> + 'static,
+    K: 'static,
+{
+    let wrapper = State::new(own, at);
     if let Some(outcome) = source.borrow().try_result() {
-        settle(&wrapper, outcome);
+        settle(&wrapper, outcome.map(convert));
         return LoopFuture::new(wrapper);
     }
-    let in_flight = own.0.home.is_served_elsewhere(source.borrow()).then(|| InFlight::on(&own));
     let source = Rc::new(source);
-    let number = expect_arrival(&wrapper, &source, in_flight);
+    let (to, from): (Weak<State<U>>, _) = (Rc::downgrade(&wrapper), Rc::clone(&source));
+    let number = own.0.arrivals.expect(move || {
+        drop(kept);
+        if let (Some(wrapper), Some(outcome)) = (to.upgrade(), (*from).borrow().try_result()) {
+            settle(&wrapper, outcome.map(convert));
+        }
+    });
     let handle = own.handle();
     (*source).borrow().add_done_callback(move |_| {
         // A loop that is closed has nobody left who waits.
         let _refused = handle.call_soon_threadsafe(move || arrive(number));
     });
+    // What is expected no more is nobody's, and dropped when it comes.
+    let source = Rc::downgrade(&source);
     wrapper.as_awaited().add_callback(move |ended| {
-        if ended.ended_by().is_some() {
+        if ended.ended_by().is_some()
+            && let Some(source) = source.upgrade()
+        {
             (*source).borrow().cancel();
         }
     });
     LoopFuture::new(wrapper)
 }
 
-fn expect_arrival<T, S>(wrapper: &Rc<State<T>>, source: &Rc<S>, in_flight: Option<InFlight>) -> u64
-where
-    T: Send + 'static,
-    S: Borrow<CrossThreadFuture<T>> + 'static,
-{
-    let number = NUMBERS.replace(NUMBERS.get() + 1);
-    let (to, source): (Weak<State<T>>, _) = (Rc::downgrade(wrapper), Rc::clone(source));
-    let take_over = move || {
-        drop(in_flight);
-        if let (Some(wrapper), Some(outcome)) = (to.upgrade(), (*source).borrow().try_result()) {
-            settle(&wrapper, outcome);
-        }
-    };
-    ARRIVALS.with_borrow_mut(|arrivals| arrivals.insert(number, Box::new(take_over)));
-    number
-}
-
+/// Runs on the loop that expects it.
 fn arrive(number: u64) {
-    let take_over = ARRIVALS.with_borrow_mut(|arrivals| arrivals.remove(&number));
-    if let Some(take_over) = take_over {
+    let take_over = current::with_running(|running| running.0.arrivals.expected.borrow_mut().remove(&number));
+    if let Ok(Some(take_over)) = take_over {
         take_over();
     }
 }

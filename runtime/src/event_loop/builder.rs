@@ -13,10 +13,12 @@ use crate::clock::Clock;
 use crate::current;
 use crate::errors::RunError;
 use crate::event_loop::{EventLoop, LoopInner};
+use crate::executor::DefaultExecutor;
 use crate::handle::LoopHandle;
 use crate::reactor::{Reactor, WaitKind};
 use crate::run::run_on;
 use crate::timers::Timers;
+use crate::wrap_future::Arrivals;
 
 /// Settings of a loop that is to be made.
 ///
@@ -67,8 +69,9 @@ impl Builder {
     /// Gives the loop a clock that starts at zero and moves only when nothing is ready: then straight to the next
     /// timer.
     ///
-    /// What comes from outside (I/O, other threads) takes no virtual time. While a task awaits work on another loop the
-    /// clock stands still; for other things from outside it does not wait.
+    /// What comes from outside (I/O, other threads) takes no virtual time. While a task awaits work on another loop, and
+    /// until a job that was handed to an executor has ended, the clock stands still; for other things from outside it
+    /// does not wait. So work elsewhere must not wait for a time of this clock.
     ///
     /// # Examples
     /// ```
@@ -172,6 +175,8 @@ impl Builder {
             in_flight: Cell::new(0),
             current: RefCell::new(None),
             exception_handler: RefCell::new(None),
+            executor: DefaultExecutor::default(),
+            arrivals: Arrivals::default(),
         }));
         if self.has_virtual_time {
             event_loop.0.home.note_outside_waits();

@@ -27,11 +27,13 @@ use crate::async_gen::Asyncgens;
 use crate::clock::Clock;
 use crate::errors::CloseRunning;
 use crate::exception::{ExceptionContext, ExceptionKind};
+use crate::executor::DefaultExecutor;
 use crate::handle::LoopHandle;
 use crate::reactor::Reactor;
 use crate::sleep::Alarm;
 use crate::task::{AnyTask, Seed, Task, TaskRecord};
 use crate::timers::Timers;
+use crate::wrap_future::Arrivals;
 
 /// An event loop, which belongs to the thread that made it: asyncio's loop. Clones are the same loop; none of them can
 /// leave the thread. Other threads have a [`LoopHandle`].
@@ -94,6 +96,8 @@ pub(crate) struct LoopInner {
     /// The task whose step runs.
     pub(crate) current: RefCell<Option<TaskRef>>,
     exception_handler: RefCell<Option<ExceptionHandler>>,
+    pub(crate) executor: DefaultExecutor,
+    pub(crate) arrivals: Arrivals,
 }
 
 /// Something is under way elsewhere whose outcome this loop will hear of: on virtual time the clock does not jump as
@@ -209,6 +213,35 @@ impl EventLoop {
     /// ```
     pub fn time(&self) -> Duration {
         self.0.clock.time()
+    }
+
+    /// Moves virtual time forward, here and now and without giving up the turn, as if the caller had worked for so long:
+    /// for tests of what comes late. Timers that become due run in the next turn.
+    ///
+    /// # Panics
+    /// If the loop's clock is not [virtual](Builder::virtual_time).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{EventLoop, get_running_loop, sleep};
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let times = EventLoop::builder().virtual_time().run(async move {
+    ///     let running = get_running_loop()?;
+    ///     running.advance(5 * second);
+    ///     sleep(second).await;
+    ///     Ok::<_, perloop::NoRunningLoop>(running.time())
+    /// })?;
+    /// assert_eq!(times, Ok(6 * second));
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn advance(&self, by: Duration) {
+        assert!(
+            self.0.clock.is_virtual(),
+            "advance: only virtual time can be moved; see `Builder::virtual_time`"
+        );
+        self.0.clock.advance_to(self.0.clock.deadline_after(by));
     }
 
     /// Makes a task, whose first step runs in the next turn: asyncio's `loop.create_task`. The future need not be
@@ -406,6 +439,8 @@ impl LoopInner {
         let reactor = self.reactor.borrow_mut().take();
         let handler = self.exception_handler.borrow_mut().take();
         timers.into_iter().for_each(|timer| run_callback(|| drop(timer)));
+        self.arrivals.take_all().into_iter().for_each(|arrival| run_callback(|| drop(arrival)));
+        self.executor.close();
         run_callback(|| drop(handler));
         match reactor {
             // The system shares it with the parent process: hands off.

@@ -8,8 +8,9 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
 use perloop::{
-    EventLoop, FutureError, JoinError, LoopError, LoopHandle, LoopThread, Refusal, get_event_loop,
-    get_running_loop, new_event_loop, run, run_coroutine_threadsafe, set_event_loop, sleep, yield_now,
+    EventLoop, ExecutorError, FutureError, JoinError, LoopError, LoopHandle, LoopThread, Refusal,
+    ThreadPoolExecutor, get_event_loop, get_running_loop, new_event_loop, run, run_coroutine_threadsafe,
+    set_event_loop, sleep, to_thread, yield_now,
 };
 
 use crate::{Ends, Test};
@@ -32,6 +33,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_child_makes_loops_whatever_the_parents_threads_did", a_child_makes_loops, Ends::Well),
     ("a_child_leaves_the_rest_of_the_parents_turn_alone", a_child_leaves_the_rest_alone, Ends::Well),
     ("a_child_gets_a_loop_of_its_own_from_get_event_loop", a_child_gets_a_loop_of_its_own, Ends::Well),
+    ("a_child_cannot_use_an_inherited_pool_and_can_drop_it", a_child_has_no_pool, Ends::Well),
 ];
 
 /// Runs `child` in a child process, and fails if it does.
@@ -254,4 +256,24 @@ fn a_child_leaves_the_rest_alone() {
     assert_eq!(status, 0, "the child failed");
     event_loop.run_until_complete(async { yield_now().await }).unwrap();
     assert_eq!((submitted.result(), behind.result()), (Ok(parent), Ok(parent)));
+}
+
+fn a_child_has_no_pool() {
+    let pools: Vec<_> = (0..2).map(|_| ThreadPoolExecutor::new()).collect();
+    for pool in &pools {
+        assert_eq!(pool.submit(|| 42).expect("it is taken").result(), Ok(42));
+    }
+    let pools = std::cell::RefCell::new(pools);
+    fork(|| {
+        for pool in pools.take() {
+            let refused = pool.submit(|| 42);
+            assert!(matches!(refused, Err(ExecutorError::Forked(_))), "{refused:?}");
+            pool.shutdown();
+        }
+        let own = run(async { to_thread(|| 42).await });
+        assert!(matches!(own, Ok(Ok(42))), "{own:?}");
+    });
+    for pool in pools.take() {
+        assert_eq!(pool.submit(|| 42).expect("it is taken").result(), Ok(42));
+    }
 }

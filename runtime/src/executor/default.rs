@@ -1,0 +1,248 @@
+//! A loop and its jobs: `to_thread`, `run_in_executor`, and the default executor.
+
+use std::cell::{Cell, RefCell};
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+use perloop_bridge::CrossThreadFuture;
+
+use crate::current;
+use crate::event_loop::{EventLoop, InFlight};
+use crate::executor::{ExecutorError, ExecutorTimedOut, JobError, ThreadPoolExecutor};
+use crate::loop_future::LoopFuture;
+use crate::timeout::timeout;
+use crate::wrap_future::wrap;
+
+/// A loop's own pool, which is made when it is first needed.
+#[derive(Default)]
+pub(crate) struct DefaultExecutor {
+    pool: RefCell<Option<Rc<ThreadPoolExecutor>>>,
+    is_shut: Cell<bool>,
+}
+
+impl DefaultExecutor {
+    fn get(&self) -> Result<Rc<ThreadPoolExecutor>, ExecutorError> {
+        if self.is_shut.get() {
+            return Err(ExecutorError::ShutDown);
+        }
+        let make = || Rc::new(ThreadPoolExecutor::builder().thread_name_prefix("asyncio").build());
+        Ok(Rc::clone(self.pool.borrow_mut().get_or_insert_with(make)))
+    }
+
+    /// The loop closes: the jobs that it has go on, and nobody waits for them.
+    pub(crate) fn close(&self) {
+        self.is_shut.set(true);
+        drop(self.pool.take());
+    }
+}
+
+/// Runs a blocking function in a thread of the running loop's default executor, and gives its value; the loop runs on
+/// meanwhile: asyncio's `to_thread`. The function is handed in when this is first polled, and takes the current tracing
+/// span along.
+///
+/// Cancel safety: giving up the wait takes a function back that has not begun; one that has begun goes on, since nothing
+/// can stop a thread, and what it gives is dropped. On [virtual time](crate::Builder::virtual_time) the clock stands
+/// still until it has ended.
+///
+/// How many run at once is bounded by the pool; a [`CapacityLimiter`](crate::CapacityLimiter) bounds one kind of use.
+///
+/// # Errors
+/// If the function panics, if it is refused, or if the wait is cancelled. A failure that is no panic is better an `Err`
+/// in the value.
+///
+/// # Panics
+/// When it is polled outside of a running loop.
+///
+/// # Examples
+/// ```
+/// use perloop::to_thread;
+///
+/// let length = perloop::run(async {
+///     let text = to_thread(|| std::fs::read_to_string("Cargo.toml")).await??;
+///     Ok::<_, Box<dyn std::error::Error>>(text.len())
+/// })?;
+/// assert!(length? > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "spawn_blocking")]
+pub async fn to_thread<T, F>(job: F) -> Result<T, JobError>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    run_with(job, ()).await
+}
+
+/// As `to_thread`; what is to be `kept` is dropped when the job has ended.
+pub(super) async fn run_with<T, F, K>(job: F, kept: K) -> Result<T, JobError>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+    K: 'static,
+{
+    let future = {
+        let running = current::get_running_loop().unwrap_or_else(|error| panic!("to_thread: {error}"));
+        let source = running.hand_in(None, job)?;
+        // The value need not be `Clone`, as it is given to one.
+        let kept = (InFlight::on(&running), kept);
+        wrap(&running, source, Location::caller(), kept, |value| Rc::new(Cell::new(Some(value))))
+    };
+    let waits = Waits(future);
+    let slot = (&waits.0).await?;
+    Ok(slot.take().expect("nobody else knows of it"))
+}
+
+/// The wait of one task for its job.
+struct Waits<T: 'static>(LoopFuture<T>);
+
+impl<T: 'static> Drop for Waits<T> {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl EventLoop {
+    /// Hands a blocking function to a pool, at once, and gives the loop's future of its value: asyncio's
+    /// `run_in_executor`. Without a pool it is the loop's default executor, which is made when it is first needed, with
+    /// asyncio's bound of `min(32, processors + 4)` threads.
+    ///
+    /// Cancelling the future takes a function back that has not begun; one that has begun goes on, and what it gives is
+    /// dropped. So it is too if the loop is closed first. On [virtual time](crate::Builder::virtual_time) the clock
+    /// stands still until it has ended. A panic is the future's failure.
+    ///
+    /// The future may be awaited by many, so its value has to be `Clone` for that; [`to_thread`] and
+    /// [`ThreadPoolExecutor::submit`] take every type.
+    ///
+    /// # Errors
+    /// If the loop is closed, the default executor shut down, the pool the parent process's, or if it has no thread and
+    /// the system gives none. The function is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{ThreadPoolExecutor, get_running_loop};
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).build();
+    /// let sum = perloop::run(async {
+    ///     let running = get_running_loop()?;
+    ///     let one = running.run_in_executor(None, || 1)?;
+    ///     let two = running.run_in_executor(Some(&pool), || 2)?;
+    ///     Ok::<_, Box<dyn std::error::Error>>(one.await? + two.await?)
+    /// })?;
+    /// assert_eq!(sum?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn run_in_executor<T, F>(
+        &self,
+        executor: Option<&ThreadPoolExecutor>,
+        job: F,
+    ) -> Result<LoopFuture<T>, ExecutorError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let at = Location::caller();
+        let source = self.hand_in(executor, job)?;
+        Ok(wrap(self, source, at, InFlight::on(self), |value| value))
+    }
+
+    fn hand_in<T, F>(
+        &self,
+        executor: Option<&ThreadPoolExecutor>,
+        job: F,
+    ) -> Result<CrossThreadFuture<T>, ExecutorError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.check_open().map_err(ExecutorError::LoopClosed)?;
+        match executor {
+            Some(pool) => pool.submit(job),
+            None => self.0.executor.get()?.submit(job),
+        }
+    }
+
+    /// Makes `pool` the loop's default executor: asyncio's `set_default_executor`. The loop owns it from then on, and
+    /// shuts it down at its end; the one before finishes its jobs, and nobody waits for it. After
+    /// [`shutdown_default_executor`](Self::shutdown_default_executor) it changes nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::thread;
+    /// use perloop::{ThreadPoolExecutor, get_running_loop, to_thread};
+    ///
+    /// let name = perloop::run(async {
+    ///     let pool = ThreadPoolExecutor::builder().thread_name_prefix("files").build();
+    ///     get_running_loop()?.set_default_executor(pool);
+    ///     let name = to_thread(|| thread::current().name().map(str::to_owned)).await?;
+    ///     Ok::<_, Box<dyn std::error::Error>>(name)
+    /// })?;
+    /// assert_eq!(name?.as_deref(), Some("files_0"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_default_executor(&self, pool: ThreadPoolExecutor) {
+        let executor = &self.0.executor;
+        if !executor.is_shut.get() {
+            // The old one is dropped outside of the borrow.
+            let _old = executor.pool.replace(Some(Rc::new(pool)));
+        }
+    }
+
+    /// Has the default executor take no more jobs, and waits until those that it has are over and its threads have ended,
+    /// at most for `limit`: asyncio's `shutdown_default_executor`. Without a limit it waits for as long as it takes.
+    /// [`run`](crate::run) does it at its end, with asyncio's limit of five minutes.
+    ///
+    /// On virtual time the clock stands still until the jobs are over, so that the limit is never reached.
+    ///
+    /// Cancel safety: if the wait is given up the executor ends all the same.
+    ///
+    /// # Errors
+    /// If the time was up first; asyncio has a warning for that, and so has `tracing` here. The jobs go on.
+    ///
+    /// # Panics
+    /// When it is polled outside of a perloop task, if there is something to wait for.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::mpsc;
+    /// use perloop::get_running_loop;
+    ///
+    /// let (sender, done) = mpsc::channel();
+    /// perloop::run(async {
+    ///     let running = get_running_loop()?;
+    ///     running.run_in_executor(None, move || sender.send("done"))?; // detached
+    ///     running.shutdown_default_executor(None).await?;
+    ///     assert_eq!(done.try_recv(), Ok("done"));
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn shutdown_default_executor(
+        &self,
+        limit: impl Into<Option<Duration>>,
+    ) -> Result<(), ExecutorTimedOut> {
+        self.0.executor.is_shut.set(true);
+        let Some(pool) = self.0.executor.pool.take() else { return Ok(()) };
+        // Nobody else has it but a submission that is not over, further up the stack.
+        let Ok(pool) = Rc::try_unwrap(pool) else { return Ok(()) };
+        let (ended, threads) = pool.end();
+        let limit = limit.into();
+        let ended = {
+            let running = current::get_running_loop()
+                .unwrap_or_else(|error| panic!("shutdown_default_executor: {error}"));
+            wrap(&running, ended, Location::caller(), InFlight::on(&running), |()| ())
+        };
+        match (timeout(limit, ended).await, limit) {
+            (Err(_), Some(timeout)) => {
+                tracing::warn!(target: "perloop", event_loop = self.name(), ?timeout, "the default executor's jobs did not end in time");
+                Err(ExecutorTimedOut { timeout })
+            }
+            _ => {
+                // Each has run its last line, so this takes no time.
+                threads.join();
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! [`CapacityLimiter`]: how much of one kind of use there may be at once.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+
+use crate::executor::JobError;
+use crate::executor::default::run_with;
+use crate::loop_future::{LoopFuture, create_future};
+
+/// Bounds how many jobs of one kind run at once, whatever the pool would take: anyio's `CapacityLimiter`. (asyncio has
+/// none; its users take a semaphore, which is free again while a cancelled job still runs.) Clones are the same limiter.
+/// It belongs to the thread of its loop.
+///
+/// Who waits is served in the order of coming.
+///
+/// # Examples
+/// ```
+/// use perloop::{CapacityLimiter, gather, create_task};
+///
+/// let disk = CapacityLimiter::new(2);
+/// let sizes = perloop::run(async {
+///     let reads: Vec<_> = ["Cargo.toml", "src", "tests"]
+///         .map(|path| {
+///             let disk = disk.clone();
+///             create_task(async move { disk.to_thread(move || std::fs::metadata(path).is_ok()).await.is_ok_and(|found| found) })
+///         })
+///         .into();
+///     gather(reads).await
+/// })?;
+/// assert_eq!(sizes, Ok(vec![true; 3]));
+/// assert_eq!(disk.available_tokens(), 2);
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[derive(Clone)]
+pub struct CapacityLimiter(Rc<Limit>);
+
+struct Limit {
+    total: usize,
+    available: Cell<usize>,
+    /// Who waits, and is given a token by being set.
+    line: RefCell<VecDeque<LoopFuture<()>>>,
+}
+
+impl CapacityLimiter {
+    /// Makes one of `total` tokens.
+    ///
+    /// # Panics
+    /// If it is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(perloop::CapacityLimiter::new(3).total_tokens(), 3);
+    /// ```
+    pub fn new(total: usize) -> Self {
+        assert!(total > 0, "CapacityLimiter: with no tokens everybody would wait for ever");
+        Self(Rc::new(Limit { total, available: Cell::new(total), line: RefCell::default() }))
+    }
+
+    /// Returns how many may be at it at once.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(perloop::CapacityLimiter::new(3).total_tokens(), 3);
+    /// ```
+    pub fn total_tokens(&self) -> usize {
+        self.0.total
+    }
+
+    /// Returns how many more may begin at once.
+    ///
+    /// # Examples
+    /// ```
+    /// let limiter = perloop::CapacityLimiter::new(3);
+    /// let token = perloop::run(limiter.acquire())?;
+    /// assert_eq!(limiter.available_tokens(), 2);
+    /// drop(token);
+    /// assert_eq!(limiter.available_tokens(), 3);
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn available_tokens(&self) -> usize {
+        self.0.available.get()
+    }
+
+    /// Waits for a token, which is given back when it is dropped.
+    ///
+    /// Cancel safety: who gives the wait up leaves the line, and a token that was on its way goes to the next.
+    ///
+    /// # Panics
+    /// If it has to wait outside of a running loop, or goes on waiting in another loop than the one in which it began.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{CapacityLimiter, create_task, yield_now};
+    ///
+    /// perloop::run(async {
+    ///     let limiter = CapacityLimiter::new(1);
+    ///     let token = limiter.acquire().await;
+    ///     let second = create_task({
+    ///         let limiter = limiter.clone();
+    ///         async move { drop(limiter.acquire().await) }
+    ///     });
+    ///     yield_now().await;
+    ///     assert!(!second.done());
+    ///     drop(token);
+    ///     assert_eq!(second.await, Ok(()));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub async fn acquire(&self) -> LimiterToken {
+        if let Some(token) = self.take() {
+            return token;
+        }
+        let place = Place { limit: Some(&self.0), future: create_future() };
+        self.0.line.borrow_mut().push_back(place.future.clone());
+        match (&place.future).await {
+            Ok(()) => place.into_token(),
+            Err(error) => panic!("CapacityLimiter::acquire: {error}"),
+        }
+    }
+
+    /// Runs a blocking function in a thread of the running loop's default executor, with a token that it has until it
+    /// has ended, whatever becomes of who waits for it. Otherwise as [`to_thread`](crate::to_thread).
+    ///
+    /// # Errors
+    /// As [`to_thread`](crate::to_thread).
+    ///
+    /// # Panics
+    /// As [`to_thread`](crate::to_thread) and [`acquire`](Self::acquire).
+    ///
+    /// # Examples
+    /// ```
+    /// let limiter = perloop::CapacityLimiter::new(1);
+    /// let answer = perloop::run(limiter.to_thread(|| 6 * 7))??;
+    /// assert_eq!(answer, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn to_thread<T, F>(&self, job: F) -> Result<T, JobError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let token = self.acquire().await;
+        run_with(job, token).await
+    }
+}
+
+impl Limit {
+    /// Gives a token back: to who has waited longest, if anybody waits.
+    fn release(&self) {
+        loop {
+            let next = self.line.borrow_mut().pop_front();
+            match next {
+                // One that was asked to stop is done already.
+                Some(waiter) if waiter.set_result(()).is_err() => {}
+                Some(_) => return,
+                None => return self.available.set(self.available.get() + 1),
+            }
+        }
+    }
+}
+
+impl CapacityLimiter {
+    fn take(&self) -> Option<LimiterToken> {
+        let left = self.0.available.get().checked_sub(1)?;
+        self.0.available.set(left);
+        Some(LimiterToken(Rc::clone(&self.0)))
+    }
+}
+
+/// A place in the line.
+struct Place<'a> {
+    /// None once it has become a token.
+    limit: Option<&'a Rc<Limit>>,
+    future: LoopFuture<()>,
+}
+
+impl Place<'_> {
+    fn into_token(mut self) -> LimiterToken {
+        LimiterToken(Rc::clone(self.limit.take().expect("it becomes a token once")))
+    }
+}
+
+impl Drop for Place<'_> {
+    /// Given up.
+    fn drop(&mut self) {
+        let Some(limit) = self.limit else { return };
+        if self.future.result().is_ok() {
+            limit.release();
+        } else {
+            self.future.cancel();
+            limit.line.borrow_mut().retain(|waiter| *waiter != self.future);
+        }
+    }
+}
+
+/// One of a [`CapacityLimiter`]'s tokens, given back when it is dropped.
+///
+/// # Examples
+/// ```
+/// use perloop::{CapacityLimiter, LimiterToken};
+///
+/// let limiter = CapacityLimiter::new(1);
+/// let token: LimiterToken = perloop::run(limiter.acquire())?;
+/// assert_eq!(limiter.available_tokens(), 0);
+/// drop(token);
+/// assert_eq!(limiter.available_tokens(), 1);
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[must_use = "it is given back when it is dropped"]
+pub struct LimiterToken(Rc<Limit>);
+
+impl Drop for LimiterToken {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+impl fmt::Debug for CapacityLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CapacityLimiter")
+            .field("total_tokens", &self.total_tokens())
+            .field("available_tokens", &self.available_tokens())
+            .finish()
+    }
+}
+
+impl fmt::Debug for LimiterToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimiterToken").finish_non_exhaustive()
+    }
+}
