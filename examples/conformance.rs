@@ -18,6 +18,8 @@ mod coroutine;
 mod driver;
 #[path = "../runtime/tests/conformance/error.rs"]
 mod error;
+#[path = "../runtime/tests/conformance/executor.rs"]
+mod executor;
 #[path = "../runtime/tests/conformance/futures.rs"]
 mod futures;
 #[path = "../runtime/tests/conformance/generators.rs"]

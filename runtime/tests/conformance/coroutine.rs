@@ -14,6 +14,7 @@ use perloop::{
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::executor;
 use crate::futures::{self, Callbacks};
 use crate::generators;
 use crate::known;
@@ -184,6 +185,7 @@ pub(crate) fn awaitable(
         "wait_for" => timeouts::waiting(world, spec, env, outcome),
         "get" | "put" | "join" => queue::awaitable(world, spec, env),
         "anext" | "aclose" => generators::awaitable(world, spec, env),
+        "to_thread" => executor::in_thread(world, spec, env),
         other => locks::awaitable(world, other, spec, env),
     }
 }
@@ -248,6 +250,10 @@ async fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> Done {
         "for" => generators::iterate(world, op, env).await,
         "yield" => generators::give(world, op, env).await,
         "shutdown_asyncgens" => generators::shut_down().await,
+        "shutdown_default_executor" => {
+            executor::shut_down(world).await;
+            Ok(Flow::Next)
+        }
         "with_cm" => with_context(world, op, env).await,
         _ => ops::one(world, op, env),
     }

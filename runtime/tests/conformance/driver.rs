@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::coroutine::{self, Coroutine, Local};
 use crate::error::Error;
+use crate::executor;
 use crate::futures;
 use crate::generators;
 use crate::locks;
@@ -20,6 +21,7 @@ use crate::world::{Env, Outcome, Place, World, event_loop, forget_all};
 pub(crate) fn play(spec: &'static Value) -> Vec<String> {
     let world = World::new(spec);
     queue::make_all(spec);
+    executor::make_all(world);
     locks::make_all(spec);
     let run_main = || Box::leak(Box::new(json!([{"op": "run", "coro": "main"}])));
     let ops: &'static Value = spec.get("driver").unwrap_or_else(|| run_main());

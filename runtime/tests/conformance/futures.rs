@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::coroutine::{self, Local};
 use crate::error::Error;
+use crate::executor;
 use crate::known;
 use crate::ops;
 use crate::several;
@@ -234,6 +235,7 @@ pub(crate) fn started(
         return Some(Ok(future_of(&world.text(env, spec))));
     }
     match known::kind_of(spec) {
+        "executor" => Some(executor::hand_in(world, spec, env)),
         "gather" => Some(several::gathered(world, spec, env)),
         "wrap" => Some(Ok(world.future(&world.text(env, &spec["wrap"])).wrap())),
         "shield" => Some(child(world, &spec["shield"], env).map(shield)),

@@ -7,6 +7,7 @@
 mod coroutine;
 mod driver;
 mod error;
+mod executor;
 mod futures;
 mod generators;
 mod known;

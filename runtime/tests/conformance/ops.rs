@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::coroutine;
 use crate::error::Error;
+use crate::executor;
 use crate::world::{
     self, Env, Place, TaskEntry, Thing, World, current, error_value, event_loop, find, keep, task, task_name,
 };
@@ -141,6 +142,7 @@ fn plain(world: &'static World, op: &'static Value, env: &Rc<Env>) -> Answer {
         "set_exception_handler" => world.set_on_error(&op["cb"]),
         "start_thread" => script::start(world, world.text(env, &op["script"])),
         "tsleep" => script::sleep(world, op, env),
+        "busy" => executor::work(world, op, env),
         "submit" => return Some(coroutine::submit(world, op, env)),
         "sigint" => signal_hook::low_level::raise(signal_hook::consts::SIGINT).expect("raised"),
         "run_nested" => return Some(driver::run_nested(world, op, env)),

@@ -2,12 +2,13 @@
 //! meanwhile.
 //!
 //! Nobody tells when a loop on virtual time is about to wait, so a callback that queues itself asks in each turn whether
-//! anything else is ready. It changes no order, but it comes behind the timers of its instant: a script that is due
-//! exactly when a timer is could not be let run first, and no such case is played.
+//! anything else is ready. It changes no order. As long as there are scripts it moves the clock, too. A job is a script
+//! from the moment that a worker of its pool has begun it.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use perloop::{EventLoop, Handle, TimerHandle};
 use serde_json::Value;
@@ -22,6 +23,13 @@ struct Script {
     due: Option<u64>,
     is_ready: Option<Ready>,
     is_over: bool,
+    /// Of a job.
+    job: Option<Job>,
+}
+
+struct Job {
+    pool: String,
+    has_begun: bool,
 }
 
 #[derive(Default)]
@@ -29,6 +37,23 @@ struct Stage {
     scripts: Vec<Script>,
     /// The script that runs; none while the loop or the driver does.
     turn: Option<usize>,
+    /// A pool is being shut down, whose threads say so when they have ended.
+    waits_for_pool: bool,
+    /// How many jobs the pools do at a time, but for the default one, which does more than any scenario has.
+    workers: HashMap<String, usize>,
+}
+
+impl Stage {
+    /// Has each worker that is free taken its next job up?
+    fn is_settled(&self) -> bool {
+        let jobs =
+            || self.scripts.iter().filter(|script| !script.is_over).filter_map(|script| script.job.as_ref());
+        jobs().all(|Job { pool, .. }| {
+            let pending = jobs().filter(|job| job.pool == *pool).count();
+            let begun = jobs().filter(|job| job.pool == *pool && job.has_begun).count();
+            begun == self.workers.get(pool).map_or(pending, |workers| pending.min(*workers))
+        })
+    }
 }
 
 /// All scripts that were started.
@@ -61,10 +86,50 @@ impl Scripts {
         self.wait_for_turn(Some(me));
     }
 
-    fn end(&self, me: usize) {
+    /// A pool that does so many jobs at a time.
+    pub(crate) fn add_pool(&self, name: &str, workers: usize) {
+        self.stage().workers.insert(name.to_owned(), workers);
+    }
+
+    /// A job that was handed to a pool.
+    pub(crate) fn add_job(&self, pool: String) -> usize {
+        let mut stage = self.stage();
+        let job = Some(Job { pool, has_begun: false });
+        stage.scripts.push(Script { due: None, is_ready: None, is_over: false, job });
+        stage.scripts.len() - 1
+    }
+
+    /// Called by a job: a worker has begun it.
+    pub(crate) fn begin_job(&self, me: usize) {
+        let mut stage = self.stage();
+        stage.scripts[me].job.as_mut().expect("a job").has_begun = true;
+        // Whoever looks next lets it run at that time.
+        stage.scripts[me].is_ready = Some(Box::new(|| true));
+        drop(stage);
+        self.wait_for_turn(Some(me));
+    }
+
+    /// Called by who plays the loop: waits until each worker that is free has begun its next job.
+    fn settle(&self) {
+        wait_until("a worker begins its job", || self.stage().is_settled());
+    }
+
+    pub(crate) fn set_waits_for_pool(&self, waits: bool) {
+        self.stage().waits_for_pool = waits;
+    }
+
+    fn is_job_over(&self, script: usize) -> bool {
+        let script = &self.stage().scripts[script];
+        script.is_over && script.job.is_some()
+    }
+
+    /// Called by a job that ends, or is dropped, and by a script that ends.
+    pub(crate) fn end(&self, me: usize) {
         let mut stage = self.stage();
         stage.scripts[me].is_over = true;
-        stage.turn = None;
+        if stage.turn == Some(me) {
+            stage.turn = None;
+        }
         drop(stage);
         self.changed.notify_all();
     }
@@ -94,7 +159,7 @@ pub(crate) fn start(world: &'static World, name: String) {
     let me = {
         let due = Some(world.now());
         let mut stage = world.scripts.stage();
-        stage.scripts.push(Script { due, is_ready: None, is_over: false });
+        stage.scripts.push(Script { due, is_ready: None, is_over: false, job: None });
         stage.scripts.len() - 1
     };
     std::thread::spawn(move || {
@@ -109,7 +174,7 @@ pub(crate) fn start(world: &'static World, name: String) {
 /// The `tsleep` op.
 pub(crate) fn sleep(world: &World, op: &Value, env: &Env) {
     let Place::Script(_, me) = env.place else { panic!("only scripts sleep") };
-    let due = world.now() + op["ms"].as_u64().expect("a time");
+    let due = world.now() + u64::try_from(world.millis_of(env, &op["ms"])).expect("a time");
     world.scripts.pause(me, Some(due), Box::new(|| false));
 }
 
@@ -130,7 +195,8 @@ pub(crate) fn watch(world: &'static World, event_loop: &EventLoop) {
         Some(Probe::Later(handle)) => handle.cancel(),
         None => {}
     }
-    if world.spec.get("scripts").is_some() && !event_loop.is_closed() {
+    let has_threads = ["scripts", "jobs"].iter().any(|what| world.spec.get(what).is_some());
+    if has_threads && !event_loop.is_closed() {
         look_again(world, event_loop.clone(), None, false);
     }
 }
@@ -151,23 +217,40 @@ fn look(world: &'static World, event_loop: EventLoop, was_idle: bool) {
         // Idle once may mean that the loop stops with this turn.
         return look_again(world, event_loop, None, is_idle);
     }
+    world.scripts.settle();
     let now = world.now();
+    let moved = |time: u64| event_loop.advance(Duration::from_millis(time - now));
+    let timer = deadline.map(|deadline| now + millis(deadline - event_loop.time()));
     match world.scripts.next(now) {
-        Some((script, due)) if due <= now => {
+        Some((script, due)) if timer.is_none_or(|timer| due <= timer) => {
+            moved(due.max(now));
+            world.now();
             world.scripts.resume(script);
+            if world.scripts.is_job_over(script) {
+                wait_until("a job's end reaches the loop", || {
+                    event_loop.next_deadline() == Some(Duration::ZERO)
+                });
+            }
             look_again(world, event_loop, None, false);
         }
-        Some((_, due))
-            if deadline.is_none_or(|deadline| due <= now + millis(deadline - event_loop.time())) =>
-        {
-            let at = event_loop.time() + Duration::from_millis(due - now);
-            assert_ne!(Some(at), deadline, "a script and a timer are due at once: that needs a wait hook");
-            look_again(world, event_loop, Some(at), true);
+        Some(_) => {
+            moved(timer.expect("there is one, or the script would be next"));
+            look_again(world, event_loop, None, false);
         }
-        _ if deadline.is_some() => look_again(world, event_loop, deadline, false),
-        _ => {
+        None if world.scripts.stage().waits_for_pool => look_again(world, event_loop, None, false),
+        None if deadline.is_some() => look_again(world, event_loop, deadline, false),
+        None => {
             world.emit("-", "deadlock");
             event_loop.stop();
         }
+    }
+}
+
+/// For what another thread is about to do.
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}: for too long");
+        std::thread::yield_now();
     }
 }
