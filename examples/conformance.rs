@@ -34,6 +34,8 @@ mod ops;
 mod player;
 #[path = "../runtime/tests/conformance/queue.rs"]
 mod queue;
+#[path = "../runtime/tests/conformance/runner.rs"]
+mod runner;
 #[path = "../runtime/tests/conformance/scenario.rs"]
 mod scenario;
 #[path = "../runtime/tests/conformance/script.rs"]

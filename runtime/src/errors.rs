@@ -122,6 +122,23 @@ plain_error! {
     TimeoutNotActive: "the timeout has not begun, has expired, or has ended; reschedule it while its body runs"
 }
 
+plain_error! {
+    /// A [`Runner`](crate::Runner) was to run something after it was closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{RunError, Runner, RunnerClosed};
+    ///
+    /// let runner = Runner::new();
+    /// runner.run(async {})?;
+    /// runner.close()?;
+    /// let refused = runner.run(async {});
+    /// assert!(matches!(refused, Err(RunError::RunnerClosed(error)) if error == RunnerClosed::default()));
+    /// # Ok::<(), RunError>(())
+    /// ```
+    RunnerClosed: "the runner is closed, and its event loop with it; make a new one"
+}
+
 /// This thread has no current loop, see [`get_event_loop`](crate::get_event_loop).
 ///
 /// # Examples
@@ -290,6 +307,10 @@ pub enum RunError {
     Cancelled(Cancelled),
     /// Somebody stopped the loop.
     Stopped(StoppedBeforeDone),
+    /// The [`Runner`](crate::Runner) was closed before.
+    RunnerClosed(RunnerClosed),
+    /// The loop of the [`Runner`](crate::Runner) was closed by somebody else.
+    LoopClosed(LoopClosed),
     /// The process was forked while it ran, and this is the child.
     Forked(Forked),
     /// The system refused a descriptor, or to wait on it.
@@ -308,6 +329,8 @@ impl fmt::Display for RunError {
             Self::Interrupted(error) => error.fmt(f),
             Self::Cancelled(error) => error.fmt(f),
             Self::Stopped(error) => error.fmt(f),
+            Self::RunnerClosed(error) => error.fmt(f),
+            Self::LoopClosed(error) => error.fmt(f),
             Self::Forked(error) => error.fmt(f),
             Self::Io(error) => write!(f, "the event loop could not be made or could not wait: {error}"),
         }
@@ -321,6 +344,8 @@ impl Error for RunError {
             Self::Interrupted(error) => Some(error),
             Self::Cancelled(error) => Some(error),
             Self::Stopped(error) => Some(error),
+            Self::RunnerClosed(error) => Some(error),
+            Self::LoopClosed(error) => Some(error),
             Self::Forked(error) => Some(error),
             Self::Io(error) => Some(error),
         }

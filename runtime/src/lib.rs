@@ -98,6 +98,7 @@ mod loop_thread;
 mod queues;
 mod reactor;
 mod run;
+mod runner;
 mod shield;
 mod signal;
 mod sleep;
@@ -138,8 +139,8 @@ pub use cancel::{Cancelled, CatchCancelled, catch_cancelled};
 pub use current::{get_event_loop, get_running_loop, new_event_loop, set_event_loop};
 pub use deliver::Deliver;
 pub use errors::{
-    CloseRunning, Interrupted, LoopError, NoEventLoop, NoRunningLoop, RunError, SetError, StoppedBeforeDone,
-    TaskError, TimedOut, TimeoutNotActive, WaitError, WrongLoop,
+    CloseRunning, Interrupted, LoopError, NoEventLoop, NoRunningLoop, RunError, RunnerClosed, SetError,
+    StoppedBeforeDone, TaskError, TimedOut, TimeoutNotActive, WaitError, WrongLoop,
 };
 pub use event_loop::{Builder, EventLoop, Handle, TimerHandle};
 pub use exception::{ExceptionContext, ExceptionKind};
@@ -162,6 +163,7 @@ pub use queues::{
     Queue, QueueShutDown, TaskDoneTooOften,
 };
 pub use run::run;
+pub use runner::Runner;
 pub use shield::shield;
 pub use sleep::{Sleep, YieldNow, sleep, yield_now};
 pub use task::{AnyTask, Awaitable, CallbackKey, Task, Waitable, all_tasks, create_task, current_task};

@@ -7,12 +7,11 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::current::{self, set_event_loop};
-use crate::errors::{Interrupted, LoopError, RunError};
+use crate::errors::{LoopError, RunError};
 use crate::event_loop::{Builder, EventLoop};
 use crate::exception::{ExceptionContext, ExceptionKind};
-use crate::signal::Interrupts;
-use crate::task::{AnyTask, Seed};
+use crate::runner::Runner;
+use crate::task::AnyTask;
 
 /// How long the default executor's jobs may take at the end of `run`: asyncio's five minutes.
 const EXECUTOR_LIMIT: Duration = Duration::from_secs(300);
@@ -23,7 +22,7 @@ const EXECUTOR_LIMIT: Duration = Duration::from_secs(300);
 /// loop.
 ///
 /// In the main thread Ctrl-C cancels the main task, which may clean up; a second one ends the process. To leave Ctrl-C
-/// alone, or for other settings, use [`Builder::run`].
+/// alone, or for other settings, use [`Builder::run`]; to run several futures on one loop, a [`Runner`].
 ///
 /// # Errors
 /// If a loop runs in this thread already, if the main task ends cancelled, or if Ctrl-C was the reason for that.
@@ -52,63 +51,19 @@ pub fn run<F: Future>(main: F) -> Result<F::Output, RunError> {
     EventLoop::builder().run(main)
 }
 
-#[track_caller]
+/// A [`Runner`] for one run.
 pub(crate) fn run_on<F: Future>(
     builder: Builder,
-    takes_ctrl_c: bool,
+    at: &'static Location<'static>,
     main: F,
 ) -> Result<F::Output, RunError> {
-    if let Ok(running) = current::with_running(|running| running.name().to_owned()) {
-        return Err(RunError::Nested(running));
-    }
-    let seed = Seed::new(None, Location::caller());
-    let event_loop = builder.build().map_err(RunError::Io)?;
-    let outcome = catch_unwind(AssertUnwindSafe(|| run_main(&event_loop, takes_ctrl_c, seed, main)));
-    let torn_down = tear_down(&event_loop);
-    event_loop.close().expect("it does not run any more");
-    drop(set_event_loop(None));
+    let runner = Runner::with_builder(builder);
+    let outcome = catch_unwind(AssertUnwindSafe(|| runner.run_from(at, main)));
+    let closed = runner.close();
     match outcome {
         Err(payload) => resume_unwind(payload),
-        Ok(Ok(value)) => torn_down.map(|()| value).map_err(run_error),
+        Ok(Ok(value)) => closed.map(|()| value),
         Ok(Err(error)) => Err(error),
-    }
-}
-
-fn run_main<F: Future>(
-    event_loop: &EventLoop,
-    takes_ctrl_c: bool,
-    seed: Seed,
-    main: F,
-) -> Result<F::Output, RunError> {
-    let is_ours = takes_ctrl_c && current::is_main_thread();
-    let interrupts = if is_ours { Interrupts::watch(event_loop).map_err(RunError::Io)? } else { None };
-    let task = Rc::new(Cell::new(None));
-    let outcome = event_loop.run_main(seed, main, |main| {
-        if let Some(interrupts) = &interrupts {
-            interrupts.set_main(main.clone());
-        }
-        task.set(Some(main));
-    });
-    outcome.map_err(|error| match (error, interrupts, task.take()) {
-        // Interrupted, unless there was another request beside that of Ctrl-C.
-        (LoopError::Cancelled(_), Some(interrupts), Some(task))
-            if interrupts.has_come() && task.uncancel() == 0 =>
-        {
-            RunError::Interrupted(Interrupted)
-        }
-        (error, ..) => run_error(error),
-    })
-}
-
-/// Why `run` gives no value, from why its loop did not.
-fn run_error(error: LoopError) -> RunError {
-    match error {
-        LoopError::Cancelled(cancelled) => RunError::Cancelled(cancelled),
-        LoopError::StoppedBeforeDone(stopped) => RunError::Stopped(stopped),
-        LoopError::Io(error) => RunError::Io(error),
-        LoopError::AlreadyRunning(name) | LoopError::AnotherLoopRunning(name) => RunError::Nested(name),
-        LoopError::Forked(error) => RunError::Forked(error),
-        LoopError::Closed(_) | LoopError::WrongLoop(_) => unreachable!("`run` has a loop of its own"),
     }
 }
 

@@ -40,6 +40,7 @@ type Moved = Cell<()>;
 // A loop and what it hands out belong to its thread.
 matrix! {
     EventLoop: false false,
+    Runner: false false,
     Handle: false false,
     TimerHandle: false false,
     AnyTask: false false,
@@ -118,6 +119,7 @@ matrix! {
     FutureError: true true,
     LoopError: true true,
     RunError: true true,
+    RunnerClosed: true true,
     JoinError: true true,
     Panicked: true true,
     LoopClosed: true true,

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::panic::Location;
 use std::rc::Rc;
 
 use perloop_bridge::{Home, Spin};
@@ -39,7 +40,7 @@ pub struct Builder {
     has_virtual_time: bool,
     spin: Spin,
     wait: WaitKind,
-    takes_ctrl_c: bool,
+    pub(crate) takes_ctrl_c: bool,
 }
 
 impl Builder {
@@ -126,7 +127,8 @@ impl Builder {
         self
     }
 
-    /// Sets whether [`run`](Self::run) takes Ctrl-C while it runs in the main thread. It does by default.
+    /// Sets whether [`run`](Self::run), or a [`Runner`](crate::Runner), takes Ctrl-C while it runs in the main thread.
+    /// It does by default.
     ///
     /// # Examples
     /// ```
@@ -205,7 +207,6 @@ impl Builder {
     /// ```
     #[track_caller]
     pub fn run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
-        let takes_ctrl_c = self.takes_ctrl_c;
-        run_on(self, takes_ctrl_c, main)
+        run_on(self, Location::caller(), main)
     }
 }

@@ -14,6 +14,7 @@ use crate::generators;
 use crate::locks;
 use crate::ops::{self, Flow};
 use crate::queue;
+use crate::runner;
 use crate::script;
 use crate::world::{Env, Outcome, Place, World, event_loop, forget_all};
 
@@ -45,6 +46,7 @@ pub(crate) fn run_script(world: &'static World, ops: &'static Value, env: &Rc<En
             "run_until_complete" => run_until_complete(world, op, env),
             "run_forever" => run_forever(world, op, env),
             "in_thread" => in_thread(world, op, env),
+            "runner_new" | "runner_run" | "runner_get_loop" | "runner_close" => runner::op(world, op, env),
             _ => ops::one(world, op, env),
         };
         if matches!(flow, Ok(Flow::Break | Flow::Return(_))) {
@@ -54,7 +56,7 @@ pub(crate) fn run_script(world: &'static World, ops: &'static Value, env: &Rc<En
 }
 
 /// Runs a loop, and gives what came out, be it a panic.
-fn running<T, E: Into<Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, Error> {
+pub(crate) fn running<T, E: Into<Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, Error> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(ended) => ended.map_err(Into::into),
         Err(payload) => Err(Error::caught(payload)),
@@ -62,11 +64,11 @@ fn running<T, E: Into<Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, E
 }
 
 /// A main coroutine's value; a failure is a panic.
-async fn main_body(work: Local<Result<Value, Error>>, outcome: Outcome) {
+pub(crate) async fn main_body(work: Local<Result<Value, Error>>, outcome: Outcome) {
     coroutine::task_body(work, outcome).await;
 }
 
-fn taken(outcome: &Outcome) -> Result<Value, Error> {
+pub(crate) fn taken(outcome: &Outcome) -> Result<Value, Error> {
     outcome.lock().expect("not poisoned").clone().expect("main has ended")
 }
 
@@ -123,7 +125,7 @@ fn run_forever(world: &'static World, op: &'static Value, env: &Rc<Env>) -> ops:
     done(world.tell(env, &format!("run_forever {name}"), ended), world, op, env)
 }
 
-fn done(told: Result<Value, Error>, world: &World, op: &Value, env: &Env) -> ops::Done {
+pub(crate) fn done(told: Result<Value, Error>, world: &World, op: &Value, env: &Env) -> ops::Done {
     world.assign(env, &op["to"], told?);
     Ok(Flow::Next)
 }

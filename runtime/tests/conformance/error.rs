@@ -100,6 +100,8 @@ impl From<RunError> for Error {
             RunError::Interrupted(_) => Self::named("Interrupted", ""),
             RunError::Cancelled(cancelled) => Self::from(&cancelled),
             RunError::Stopped(_) => Self::misuse("stopped-before-done"),
+            RunError::RunnerClosed(_) => Self::misuse("runner-closed"),
+            RunError::LoopClosed(_) => Self::misuse("closed"),
             other => Self(format!("{other:?}")),
         }
     }

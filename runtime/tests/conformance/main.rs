@@ -15,6 +15,7 @@ mod locks;
 mod ops;
 mod player;
 mod queue;
+mod runner;
 mod scenario;
 mod script;
 mod several;

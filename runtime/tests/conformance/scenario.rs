@@ -17,7 +17,7 @@ pub(crate) struct Case {
 }
 
 /// What the scenarios use and perloop does not have yet: ops and awaitables.
-const NOT_YET: &[&str] = &["runner_close", "runner_get_loop", "runner_new", "runner_run", "set_debug"];
+const NOT_YET: &[&str] = &["set_debug"];
 
 /// The types of objects that perloop has.
 const OBJECTS: &[&str] = &[

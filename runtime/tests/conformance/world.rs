@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use perloop::{
-    AnyTask, EventLoop, ExceptionContext, ExceptionKind, Handle, LoopFuture, LoopHandle, TimeoutScope,
-    TimerHandle, Yielder, current_task, get_running_loop,
+    AnyTask, EventLoop, ExceptionContext, ExceptionKind, Handle, LoopFuture, LoopHandle, Runner,
+    TimeoutScope, TimerHandle, Yielder, current_task, get_running_loop,
 };
 use serde_json::{Value, json};
 
@@ -39,6 +39,7 @@ pub(crate) enum Thing {
     Handle(Handle),
     Timer(TimerHandle),
     Scope(TimeoutScope),
+    Runner(Rc<Runner>),
 }
 
 /// What a name may stand for in any thread.

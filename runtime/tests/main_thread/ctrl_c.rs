@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use perloop::{
-    Cancelled, EventLoop, RunError, catch_cancelled, create_task, current_task, get_event_loop,
+    Cancelled, EventLoop, RunError, Runner, catch_cancelled, create_task, current_task, get_event_loop,
     new_event_loop, run, set_event_loop, sleep, yield_now,
 };
 
@@ -46,6 +46,12 @@ pub(crate) const TESTS: &[Test] = &[
     ("main_may_swallow_an_interruption", main_may_swallow_an_interruption, Ends::Well),
     ("an_interruption_beside_a_cancellation_is_a_cancellation", beside_a_cancellation, Ends::Well),
     ("each_run_is_interrupted_anew", each_run_is_interrupted_anew, Ends::Well),
+    ("an_interrupted_runner_can_be_used_on", an_interrupted_runner_can_be_used_on, Ends::Well),
+    (
+        "between_its_runs_a_runner_leaves_ctrl_c_alone",
+        between_its_runs_a_runner_leaves_ctrl_c_alone,
+        Ends::Interrupted("between"),
+    ),
     ("ctrl_c_comes_through_to_a_busy_loop", ctrl_c_comes_through_to_a_busy_loop, Ends::Well),
 ];
 
@@ -210,6 +216,27 @@ fn each_run_is_interrupted_anew() {
         assert!(matches!(outcome, Err(RunError::Interrupted(_))), "{outcome:?}");
         assert_eq!(run(async { 1 }).unwrap(), 1);
     }
+}
+
+fn an_interrupted_runner_can_be_used_on() {
+    let runner = Runner::new();
+    for _ in 0..3 {
+        let outcome = runner.run(async {
+            ctrl_c();
+            hour().await;
+        });
+        assert!(matches!(outcome, Err(RunError::Interrupted(_))), "{outcome:?}");
+        assert_eq!(runner.run(async { 1 }).unwrap(), 1);
+    }
+    runner.close().unwrap();
+}
+
+fn between_its_runs_a_runner_leaves_ctrl_c_alone() {
+    let runner = Runner::new();
+    runner.run(async {}).unwrap();
+    println!("between");
+    ctrl_c();
+    println!("it goes on");
 }
 
 fn ctrl_c_comes_through_to_a_busy_loop() {
