@@ -92,6 +92,7 @@ mod executor;
 mod gather;
 mod gather_tuple;
 mod handle;
+mod interval;
 mod locks;
 mod loop_future;
 mod loop_thread;
@@ -152,6 +153,7 @@ pub use gather::{Gather, gather, gather_outcomes, try_gather};
 #[doc(hidden)]
 pub use gather_tuple::GatherTuple;
 pub use handle::{LoopHandle, LoopScope, run_coroutine_threadsafe};
+pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use locks::{
     Barrier, BoundedSemaphore, BrokenBarrier, Condition, Event, Lock, LockGuard, NoParties, NotAcquired,
     ReleasedTooMany, Semaphore, SemaphorePermit,

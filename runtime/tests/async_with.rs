@@ -1,7 +1,9 @@
 //! Bodies between an entry and an exit: the exit runs on every way out, and may await.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use perloop::{
@@ -158,12 +160,12 @@ fn a_destructor_that_panics_keeps_no_exit_from_running() {
             panic!("in the destructor");
         }
     }
-    /// A future that holds something until it is dropped, also after it is done.
-    struct Holds(Option<Fails>);
-    impl Future for Holds {
+    /// A future that panics, and again when it is dropped.
+    struct FailsTwice(Fails);
+    impl Future for FailsTwice {
         type Output = ();
-        fn poll(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<()> {
-            if self.0.is_some() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            panic!("in poll");
         }
     }
     let trace = Trace::default();
@@ -183,8 +185,12 @@ fn a_destructor_that_panics_keeps_no_exit_from_running() {
             "as everywhere, a panic replaces the request"
         );
         let own = Rc::clone(&trace);
-        let done = create_task(async move { noted(&own, async || Holds(Some(Fails)).await).await });
-        assert!(matches!(done.await, Err(TaskError::Panicked(_))));
+        let exit = async |trace: Trace, ended| {
+            trace.borrow_mut().push("exit");
+            ended
+        };
+        let twice = create_task(async_with(own, |_: &mut Trace| FailsTwice(Fails), exit));
+        assert!(matches!(twice.await, Err(TaskError::Panicked(panicked)) if panicked.message() == "in poll"));
     });
-    assert_eq!(*trace.borrow(), ["panicked", "panicked"]);
+    assert_eq!(*trace.borrow(), ["panicked", "exit"]);
 }
