@@ -1,81 +1,185 @@
 //! *An event loop for every thread, and a bridge between them*: Python's asyncio in Rust, where the threads really run
 //! in parallel.
 //!
-//! Three steps, each of which runs.
+//! The names are asyncio's wherever asyncio has the thing: [`asyncio`] is the table of them, with tokio's beside, and
+//! `ARCHITECTURE.md` lists what differs on purpose. An exception is an `Err`; a panic ends the task that it happens in,
+//! and is its outcome.
 //!
-//! **One loop.** [`run`] makes a loop in this thread, runs a future on it as its main task, and closes it. Inside,
-//! [`create_task`] makes tasks, which need not be `Send`:
+//! # One program, step by step
 //!
-//! ```
-//! use std::{cell::Cell, rc::Rc, time::Duration};
-//! use perloop::{create_task, sleep};
+//! It asks several sites whether they are up. (To ask is to sleep here; perloop has no sockets yet.) Each step runs,
+//! and shows what it adds.
 //!
-//! let count = perloop::run(async {
-//!     let count = Rc::new(Cell::new(0));
-//!     let tasks: Vec<_> = (1..=3)
-//!         .map(|n| {
-//!             let count = Rc::clone(&count);
-//!             create_task(async move {
-//!                 sleep(Duration::from_millis(n)).await;
-//!                 count.set(count.get() + 1);
-//!             })
-//!         })
-//!         .collect();
-//!     for task in tasks {
-//!         task.await.expect("it neither panics nor is cancelled");
-//!     }
-//!     count.get()
-//! })?;
-//! assert_eq!(count, 3);
-//! # Ok::<(), perloop::RunError>(())
-//! ```
-//!
-//! **A loop in another thread**, and the door to it: [`LoopThread`] owns a loop, [`run_coroutine_threadsafe`] hands it
-//! a future from plain code, and gives a [`CrossThreadFuture`]:
+//! **A coroutine** is a Rust future. [`run`](fn@run) makes a loop in this thread, runs the future on it as the main
+//! task, and closes it:
 //!
 //! ```
 //! use std::time::Duration;
-//! use perloop::{FutureError, LoopThread, run_coroutine_threadsafe, sleep};
+//! use perloop::sleep;
 //!
-//! let worker = LoopThread::spawn("worker")?;
-//! let quick = run_coroutine_threadsafe(async { 42 }, &worker);
-//! let slow = run_coroutine_threadsafe(sleep(Duration::from_secs(3600)), &worker);
-//! assert_eq!(quick.result()?, 42);
-//! assert_eq!(slow.result_timeout(Duration::from_millis(1)), Err(FutureError::TimedOut));
-//! assert!(slow.cancel_and_wait()?); // its destructors have run
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! **State that stays on its loop.** What [`LoopHandle::run_with`] makes on the loop's thread never leaves it, so it
-//! needs no lock; and a task on one loop awaits work on another as any other future:
-//!
-//! ```
-//! use std::cell::RefCell;
-//! use perloop::{LoopThread, run_coroutine_threadsafe};
-//!
-//! thread_local! {
-//!     static WORDS: RefCell<Vec<String>> = RefCell::default();
+//! /// Gives the milliseconds that a site took; the longer its name, the longer.
+//! async fn ask(site: &str) -> u64 {
+//!     let took = site.len() as u64;
+//!     sleep(Duration::from_millis(took)).await;
+//!     took
 //! }
 //!
-//! let index = LoopThread::spawn("index")?;
-//! let worker = LoopThread::spawn("worker")?;
-//! let index_handle = (*index).clone();
-//! let length = run_coroutine_threadsafe(
-//!     async move {
-//!         for word in ["lock", "free"] {
-//!             let add = async move { WORDS.with_borrow_mut(|words| words.push(word.to_owned())) };
-//!             run_coroutine_threadsafe(add, &index_handle).await?;
-//!         }
-//!         run_coroutine_threadsafe(async { WORDS.with_borrow(Vec::len) }, &index_handle).await
-//!     },
-//!     &worker,
-//! );
-//! assert_eq!(length.result()??, 2);
+//! let took = perloop::run(ask("one.example"))?;
+//! assert_eq!(took, 11);
+//! # Ok::<(), perloop::RunError>(())
+//! ```
+//!
+//! **Several at once** are tasks: [`create_task`] makes one, which begins by itself in the loop's next turn.
+//! [`gather()`] awaits them together, and gives their values in the order of the arguments. Both `?` are for the two
+//! that can end otherwise: a task, and the loop.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use perloop::sleep;
+//! # async fn ask(site: &str) -> u64 {
+//! #     let took = site.len() as u64;
+//! #     sleep(Duration::from_millis(took)).await;
+//! #     took
+//! # }
+//! use perloop::{create_task, gather};
+//!
+//! const SITES: [&str; 3] = ["one.example", "three.example", "two.example"];
+//!
+//! let took = perloop::run(async { gather(SITES.map(|site| create_task(ask(site)))).await })??;
+//! assert_eq!(took, [11, 13, 11]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The names are asyncio's wherever asyncio has the thing; `README.md` has the table, `ARCHITECTURE.md` what differs on
-//! purpose. An exception is an `Err`; a panic ends the task that it happens in, and is its outcome.
+//! **What tasks share** needs no lock against other threads, since a loop and all of its tasks stay in one thread:
+//! `Rc`, `Cell` and `RefCell` will do, and a future need not be `Send`. What two tasks must not do at once has
+//! asyncio's locks; a [`Semaphore`] lets two ask at a time:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use perloop::{create_task, gather, sleep};
+//! # async fn ask(site: &str) -> u64 {
+//! #     let took = site.len() as u64;
+//! #     sleep(Duration::from_millis(took)).await;
+//! #     took
+//! # }
+//! # const SITES: [&str; 3] = ["one.example", "three.example", "two.example"];
+//! use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+//! use perloop::{Semaphore, TaskError};
+//!
+//! #[derive(Default)]
+//! struct Survey {
+//!     took: RefCell<BTreeMap<&'static str, u64>>,
+//! }
+//!
+//! impl Survey {
+//!     async fn ask_all(self: Rc<Self>, limit: usize) -> Result<(), TaskError> {
+//!         let limit = Rc::new(Semaphore::new(limit));
+//!         let ask_one = |site| {
+//!             let (survey, limit) = (Rc::clone(&self), Rc::clone(&limit));
+//!             create_task(async move {
+//!                 let _permit = limit.acquire().await; // until the end of the block
+//!                 let took = ask(site).await;
+//!                 survey.took.borrow_mut().insert(site, took);
+//!             })
+//!         };
+//!         gather(SITES.map(ask_one)).await?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let survey = Rc::new(Survey::default());
+//! perloop::run(Rc::clone(&survey).ask_all(2))??;
+//! assert_eq!(survey.took.borrow().len(), 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **A limit to the patience** is [`timeout()`], which cancels its body when the time is up. To cancel is to ask, as in
+//! asyncio: the request meets a task at the `.await` where it stands. There it may be caught, by [`catch_cancelled`],
+//! for what has to be cleaned up, with `.await` too; what is not caught drops the future.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use perloop::sleep;
+//! use perloop::{catch_cancelled, timeout};
+//!
+//! /// A site that never answers is to be told good-bye.
+//! async fn ask_in_vain() {
+//!     if let Err(cancelled) = catch_cancelled(std::future::pending::<()>()).await {
+//!         sleep(Duration::from_millis(1)).await; // good-bye
+//!         cancelled.raise().await;
+//!     }
+//! }
+//!
+//! let outcome = perloop::run(timeout(Duration::from_millis(10), ask_in_vain()))?;
+//! assert!(outcome.is_err());
+//! # Ok::<(), perloop::RunError>(())
+//! ```
+//!
+//! **A loop in another thread** leaves this one free for what is not async: a window, a game, a blocking library.
+//! [`LoopThread`] owns such a loop. [`run_coroutine_threadsafe`] is the door to it: it takes a future from any thread,
+//! and gives a [`CrossThreadFuture`], to block on, to await in a task of another loop, to hang callbacks on, or to
+//! cancel.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use perloop::sleep;
+//! # async fn ask(site: &str) -> u64 {
+//! #     let took = site.len() as u64;
+//! #     sleep(Duration::from_millis(took)).await;
+//! #     took
+//! # }
+//! use perloop::{FutureError, LoopThread, run_coroutine_threadsafe};
+//!
+//! let network = LoopThread::spawn("network")?;
+//! let quick = run_coroutine_threadsafe(ask("one.example"), &network);
+//! let endless = run_coroutine_threadsafe(std::future::pending::<()>(), &network);
+//! assert_eq!(quick.result()?, 11); // blocks this thread, which has no loop
+//! assert_eq!(endless.result_timeout(Duration::from_millis(1)), Err(FutureError::TimedOut));
+//! assert!(endless.cancel_and_wait()?); // its destructors have run
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **State stays at home** even so. What [`LoopHandle::run_with`] is given runs on the loop's thread and makes the
+//! future there, `Rc` and all; only the answer crosses. And a task awaits work on another loop as any other future:
+//!
+//! ```
+//! # use std::{cell::RefCell, rc::Rc};
+//! # use perloop::LoopThread;
+//! use perloop::LoopHandle;
+//!
+//! thread_local! {
+//!     static SEEN: Rc<RefCell<Vec<&'static str>>> = Rc::default();
+//! }
+//!
+//! /// For a task of any loop; the list is that of the archive's thread.
+//! async fn note(site: &'static str, archive: LoopHandle) -> usize {
+//!     let noted = archive.run_with(move || {
+//!         let seen = SEEN.with(Rc::clone);
+//!         async move {
+//!             seen.borrow_mut().push(site);
+//!             seen.borrow().len()
+//!         }
+//!     });
+//!     noted.await.expect("the archive is open")
+//! }
+//!
+//! let archive = LoopThread::spawn("archive")?;
+//! let count = perloop::run(async {
+//!     note("one.example", archive.handle()).await;
+//!     note("two.example", archive.handle()).await
+//! })?;
+//! assert_eq!(count, 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where things are
+//!
+//! - A loop: [`run`](fn@run), [`EventLoop`], [`Builder`]; in a thread of its own, [`LoopThread`].
+//! - Tasks: [`create_task`], [`Task`], [`TaskGroup`], [`catch_cancelled`], [`sleep`], [`yield_now`].
+//! - Waiting for some of them: [`gather()`], [`gather!`], [`wait()`](fn@wait), [`as_completed`](fn@as_completed),
+//!   [`timeout()`], [`wait_for`](fn@wait_for), [`shield`](fn@shield); what one sets by hand, [`LoopFuture`].
+//! - Between tasks of a loop: [`Lock`], [`Event`], [`Condition`], [`Semaphore`], [`Barrier`], [`Queue`].
+//! - From other threads: [`run_coroutine_threadsafe`], [`LoopHandle`], [`CrossThreadFuture`], [`Promise`], [`threads`].
 #![deny(unsafe_code)]
 
 mod as_completed;
@@ -115,6 +219,9 @@ pub use perloop_bridge::{
     AnyFuture, AsCompleted, Completion, CrossThreadFuture, DoneAndPending, Forked, FutureError, InvalidState,
     LoopClosed, LoopDied, Panicked, Promise, Refusal, Refused, ReturnWhen, ScopedFuture, Spin, WouldDeadlock,
 };
+
+#[doc = include_str!("docs/asyncio.md")]
+pub mod asyncio {}
 
 /// What plain threads do with several cross-thread futures: `concurrent.futures.wait` and `as_completed`.
 ///
