@@ -1,4 +1,5 @@
-//! A timer that calls a coroutine when its time has come, unless it is cancelled.
+//! A timer, which calls a coroutine when its time has come unless it is cancelled; and an asynchronous context manager
+//! that times its body.
 //!
 //! `cargo run --release --example timer`; what Python prints: `python3 examples/classics/python.py timer`
 //!
@@ -10,7 +11,7 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
-use perloop::{Task, create_task, sleep};
+use perloop::{BodyEnd, ReturnWhen, Task, async_with, create_task, get_running_loop, sleep, wait};
 #[cfg(test)]
 use perloop_examples::{classics::expect, recorded_println as println};
 
@@ -57,7 +58,7 @@ async fn ring() {
 }
 
 /// ```python
-/// async def program():
+/// async def set_timers():
 ///     timer = Timer(0.2, ring)
 ///     await asyncio.sleep(0.4)
 ///
@@ -67,7 +68,7 @@ async fn ring() {
 ///     await asyncio.sleep(0.2)
 ///     print("the second was cancelled in time")
 /// ```
-async fn program() {
+async fn set_timers() {
     let _timer = Timer::new(0.2, ring);
     sleep(Duration::from_millis(400)).await;
 
@@ -78,15 +79,80 @@ async fn program() {
     println!("the second was cancelled in time");
 }
 
+/// What Python writes as a class with `__aenter__` and `__aexit__` is a function around [`async_with`] here. The exit
+/// runs however the body is left, and may await.
+///
+/// ```python
+/// class Timed:
+///     def __init__(self, what):
+///         self._what = what
+///
+///     async def __aenter__(self):
+///         self._begin = asyncio.get_running_loop().time()
+///
+///     async def __aexit__(self, exception_type, exception, traceback):
+///         seconds = asyncio.get_running_loop().time() - self._begin
+///         await asyncio.sleep(0.1)
+///         how = "was left by an exception" if exception_type else "ended"
+///         print(f"{self._what} {how} after {seconds:.1f} seconds")
+/// ```
+async fn timed<R>(what: &str, body: impl AsyncFnOnce() -> R) -> R {
+    let event_loop = get_running_loop().expect("it is awaited on a loop");
+    let exit = async |begin, ended| {
+        let seconds = (event_loop.time() - begin).as_secs_f64();
+        sleep(Duration::from_millis(100)).await;
+        let how = if matches!(ended, BodyEnd::Returned(_)) { "ended" } else { "was left by an exception" };
+        println!("{what} {how} after {seconds:.1} seconds");
+        ended
+    };
+    async_with(event_loop.time(), async |_| body().await, exit).await
+}
+
+/// ```python
+/// async def time_bodies():
+///     async with Timed("a nap"):
+///         await asyncio.sleep(0.2)
+///
+///     async def hibernate():
+///         async with Timed("the winter"):
+///             await asyncio.sleep(3600)
+///
+///     bear = asyncio.create_task(hibernate())
+///     await asyncio.sleep(0.3)
+///     bear.cancel()
+///     await asyncio.wait([bear])
+/// ```
+async fn time_bodies() -> Result<(), Box<dyn Error>> {
+    timed("a nap", async || sleep(Duration::from_millis(200)).await).await;
+
+    let bear = create_task(timed("the winter", async || sleep(Duration::from_secs(3600)).await));
+    sleep(Duration::from_millis(300)).await;
+    bear.cancel();
+    wait(&[&bear], ReturnWhen::AllCompleted, None).await?;
+    Ok(())
+}
+
+/// ```python
+/// async def program():
+///     await set_timers()
+///     await time_bodies()
+/// ```
+async fn program() -> Result<(), Box<dyn Error>> {
+    set_timers().await;
+    time_bodies().await
+}
+
 /// ```python
 /// asyncio.run(program())
 /// ```
 fn main() -> Result<(), Box<dyn Error>> {
-    Ok(perloop::run(program())?)
+    perloop::run(program())?
 }
 
 #[test]
 fn it_prints_what_python_prints() {
     let clock = perloop::EventLoop::builder().virtual_time();
-    expect("timer", include_str!("timer.txt"), || clock.run(program()).expect("it runs"));
+    expect("timer", include_str!("timer.txt"), || {
+        clock.run(program()).expect("it runs").expect("nothing fails")
+    });
 }
