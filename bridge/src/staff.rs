@@ -9,7 +9,8 @@ use std::fmt;
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// See the [module](self): what those who hand jobs to a pool and its workers agree on. For runtime writers.
+/// What those who hand jobs to a pool and its workers agree on, as the comment at the head of the file says. For runtime
+/// writers.
 ///
 /// # Examples
 /// ```
