@@ -174,10 +174,12 @@
 //!
 //! # Where things are
 //!
-//! - A loop: [`run`](fn@run), [`EventLoop`], [`Builder`]; in a thread of its own, [`LoopThread`].
+//! - A loop: [`run`](fn@run), [`Runner`], [`EventLoop`], [`Builder`]; in a thread of its own, [`LoopThread`].
 //! - Tasks: [`create_task`], [`Task`], [`TaskGroup`], [`catch_cancelled`], [`sleep`], [`yield_now`].
 //! - Waiting for some of them: [`gather()`], [`gather!`], [`wait()`](fn@wait), [`as_completed`](fn@as_completed),
 //!   [`timeout()`], [`wait_for`](fn@wait_for), [`shield`](fn@shield); what one sets by hand, [`LoopFuture`].
+//! - Scopes and streams: [`async_with`], [`async_gen`].
+//! - What blocks, in threads of its own: [`to_thread`], [`ThreadPoolExecutor`].
 //! - Between tasks of a loop: [`Lock`], [`Event`], [`Condition`], [`Semaphore`], [`Barrier`], [`Queue`].
 //! - From other threads: [`run_coroutine_threadsafe`], [`LoopHandle`], [`CrossThreadFuture`], [`Promise`], [`threads`].
 #![deny(unsafe_code)]
