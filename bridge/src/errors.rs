@@ -7,7 +7,8 @@ use std::fmt;
 use crate::foreign::drop_payload;
 use crate::sync::{Arc, Mutex, lock};
 
-/// The loop is closed, or was closed before it took the work up: nothing of it ran.
+/// The loop is closed, or was closed before it took the work up: nothing of it ran. asyncio's
+/// `RuntimeError: Event loop is closed`.
 ///
 /// # Examples
 /// ```
@@ -54,7 +55,8 @@ impl fmt::Display for LoopClosed {
 
 impl Error for LoopClosed {}
 
-/// The loop's thread ended, or its loop was ended by a panic, before the work was done.
+/// The loop's thread ended, or its loop was ended by a panic, before the work was done. In asyncio one would wait for
+/// ever.
 ///
 /// # Examples
 /// ```
@@ -109,7 +111,8 @@ impl fmt::Display for LoopDied {
 
 impl Error for LoopDied {}
 
-/// The loop belongs to the process that this one was forked from, and does not live in this one.
+/// The loop belongs to the process that this one was forked from, and does not live in this one. In asyncio one would
+/// wait for ever.
 ///
 /// # Examples
 /// ```
@@ -130,7 +133,8 @@ impl fmt::Display for Forked {
 
 impl Error for Forked {}
 
-/// Blocking here could never end: the thread that would have to do the work is this one, or waits for this one.
+/// Blocking here could never end: the thread that would have to do the work is this one, or waits for this one. In
+/// asyncio one would wait for ever.
 ///
 /// # Examples
 /// ```
@@ -183,7 +187,8 @@ impl fmt::Display for WouldDeadlock {
 
 impl Error for WouldDeadlock {}
 
-/// A body panicked. Holds what it threw, until somebody takes it. Clones stand for the same panic.
+/// A body panicked. Holds what it threw, until somebody takes it. Clones stand for the same panic. What an exception
+/// that leaves a coroutine is in asyncio, if it is not expected; one that is expected is an `Err`.
 ///
 /// # Examples
 /// ```
@@ -277,8 +282,8 @@ impl fmt::Display for Panicked {
 
 impl Error for Panicked {}
 
-/// Why a [`CrossThreadFuture`](crate::CrossThreadFuture) gives no value. The set is closed: a submission ends in no
-/// other way.
+/// Why a [`CrossThreadFuture`](crate::CrossThreadFuture) gives no value: what `concurrent.futures.Future.result`
+/// raises. The set is closed: a submission ends in no other way.
 ///
 /// # Examples
 /// ```
@@ -318,7 +323,7 @@ pub enum FutureError {
 }
 
 impl FutureError {
-    /// Says whether the future was cancelled.
+    /// Says whether the future was cancelled: `concurrent.futures.CancelledError`.
     ///
     /// # Examples
     /// ```
@@ -412,7 +417,8 @@ impl From<Refusal> for FutureError {
     }
 }
 
-/// Work that a loop did not take, and why. Nothing of it ran.
+/// Work that a loop did not take, and why. Nothing of it ran. asyncio raises `RuntimeError: Event loop is closed`, and
+/// keeps the work.
 ///
 /// # Examples
 /// ```

@@ -165,7 +165,7 @@ impl<T> CrossThreadFuture<T> {
         self.outcome()
     }
 
-    /// Gives the outcome, if it is there. Never blocks.
+    /// Gives the outcome, if it is there. Never blocks: asyncio's `future.result(timeout=0)`.
     ///
     /// # Examples
     /// ```
@@ -269,7 +269,7 @@ impl<T> CrossThreadFuture<T> {
         Ok(cancelled)
     }
 
-    /// Says whether it was cancelled, or its task has ended cancelled.
+    /// Says whether it was cancelled, or its task has ended cancelled: asyncio's `future.cancelled()`.
     ///
     /// # Examples
     /// ```
@@ -297,7 +297,8 @@ impl<T> CrossThreadFuture<T> {
         self.cell.header().state.load().is_running()
     }
 
-    /// Says whether the outcome is there. A no may be out of date by the time that you read it; a yes is for good.
+    /// Says whether the outcome is there: asyncio's `future.done()`. A no may be out of date by the time that you read
+    /// it; a yes is for good.
     ///
     /// # Examples
     /// ```

@@ -83,7 +83,8 @@ pub enum ReturnWhen {
     FirstException,
 }
 
-/// What [`wait`] found: places in the list that it was given, in its order.
+/// What [`wait`] found: places in the list that it was given, in its order. The `done` and `not_done` of
+/// `concurrent.futures.wait`, and the two sets of asyncio's `wait`.
 ///
 /// # Examples
 /// ```

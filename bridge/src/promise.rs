@@ -40,7 +40,7 @@ unsafe impl<T: Send> Sync for Promise<T> {}
 type Bare<T> = Cell<(), Pending<T>>;
 
 impl<T: Send + 'static> Promise<T> {
-    /// Makes a promise and its future.
+    /// Makes a promise and its future: `concurrent.futures.Future()`, in two halves.
     ///
     /// The future belongs to no loop, so blocking on it in the thread that would set it is not found out.
     ///
@@ -83,7 +83,7 @@ impl<T: Send + 'static> Promise<T> {
         !self.is_set && self.cell.header().state.begin_running()
     }
 
-    /// Gives the value. Callbacks and wakers run in this thread.
+    /// Gives the value: `concurrent.futures.Future.set_result`. Callbacks and wakers run in this thread.
     ///
     /// # Errors
     /// If the future has its outcome already, as it was set or cancelled. The value is dropped.
@@ -101,8 +101,8 @@ impl<T: Send + 'static> Promise<T> {
         self.set(Ok(value))
     }
 
-    /// Gives a failure, which is a panic. Callbacks and wakers run in this thread. A failure that is no panic is an
-    /// `Err` in the future's value.
+    /// Gives a failure, which is a panic: `concurrent.futures.Future.set_exception`. Callbacks and wakers run in this
+    /// thread. A failure that is no panic is an `Err` in the future's value.
     ///
     /// # Errors
     /// If the future has its outcome already, as it was set or cancelled.
@@ -125,8 +125,8 @@ impl<T: Send + 'static> Promise<T> {
         self.set(Err(FutureError::Panicked(panicked)))
     }
 
-    /// Says whether the future was cancelled, so that the work need not be done. Unlike
-    /// [`set_running_or_notify_cancel`](Self::set_running_or_notify_cancel) it changes nothing.
+    /// Says whether the future was cancelled, so that the work need not be done: `concurrent.futures.Future.cancelled`.
+    /// Unlike [`set_running_or_notify_cancel`](Self::set_running_or_notify_cancel) it changes nothing.
     ///
     /// # Examples
     /// ```

@@ -63,7 +63,7 @@ pub fn as_completed<W: Waitable>(
     completions
 }
 
-/// What [`as_completed`] makes. Dropping it leaves what has not ended alone.
+/// What [`as_completed`] makes: the iterator of asyncio's. Dropping it leaves what has not ended alone.
 ///
 /// # Examples
 /// ```
@@ -136,7 +136,7 @@ impl<W: Waitable> Completions<W> {
         self.left = self.items.len();
     }
 
-    /// Waits for the next one that ends, and gives it: it is done. None if all were given.
+    /// Waits for the next one that ends, and gives it: it is done. None if all were given. asyncio's `async for`.
     ///
     /// Cancel safe: nothing is lost. A request to the awaiting task leaves the others alone.
     ///

@@ -41,7 +41,8 @@ pub struct Cancelled {
 }
 
 impl Cancelled {
-    /// Makes one by hand, for [`raise`](Self::raise). One without a message is `Cancelled::default()`.
+    /// Makes one by hand, for [`raise`](Self::raise): asyncio's `CancelledError(message)`. One without a message is
+    /// `Cancelled::default()`.
     ///
     /// # Examples
     /// ```
@@ -494,7 +495,7 @@ impl Drop for Frame {
 }
 
 /// Runs `future`; if the task is asked to stop meanwhile, drops it and gives `Err(Cancelled)`, and the task goes on:
-/// `try`/`except CancelledError`. What comes after it may await, may let the request be
+/// asyncio's `try`/`except CancelledError`. What comes after it may await, may let the request be
 /// ([`Cancelled::raise`]), or may go on as if nothing had happened.
 ///
 /// Only the innermost of nested scopes catches. Outside of a perloop task it catches nothing.

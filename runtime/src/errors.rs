@@ -28,7 +28,7 @@ macro_rules! plain_error {
 pub(crate) use plain_error;
 
 plain_error! {
-    /// No loop is running in this thread.
+    /// No loop is running in this thread: asyncio's `RuntimeError: no running event loop`.
     ///
     /// # Examples
     /// ```
@@ -40,7 +40,7 @@ plain_error! {
 }
 
 plain_error! {
-    /// A running loop was to be closed.
+    /// A running loop was to be closed: asyncio's `RuntimeError: Cannot close a running event loop`.
     ///
     /// # Examples
     /// ```
@@ -77,7 +77,8 @@ plain_error! {
 }
 
 plain_error! {
-    /// The loop was stopped before what it ran for was done.
+    /// The loop was stopped before what it ran for was done: asyncio's
+    /// `RuntimeError: Event loop stopped before Future completed.`
     ///
     /// # Examples
     /// ```
@@ -110,7 +111,8 @@ plain_error! {
 }
 
 plain_error! {
-    /// A timeout was to be moved that has not begun, has expired, or has ended.
+    /// A timeout was to be moved that has not begun, has expired, or has ended: asyncio's `RuntimeError` of
+    /// `reschedule`.
     ///
     /// # Examples
     /// ```
@@ -139,7 +141,8 @@ plain_error! {
     RunnerClosed: "the runner is closed, and its event loop with it; make a new one"
 }
 
-/// This thread has no current loop, see [`get_event_loop`](crate::get_event_loop).
+/// This thread has no current loop, see [`get_event_loop`](crate::get_event_loop): asyncio's
+/// `RuntimeError: There is no current event loop in thread ...`.
 ///
 /// # Examples
 /// ```
@@ -182,7 +185,8 @@ impl fmt::Display for NoEventLoop {
 
 impl Error for NoEventLoop {}
 
-/// Something that belongs to one loop was waited for in another. Its text names both.
+/// Something that belongs to one loop was waited for in another: asyncio's `RuntimeError`, "attached to a different
+/// loop". Its text names both.
 ///
 /// # Examples
 /// ```
@@ -214,7 +218,7 @@ impl fmt::Display for WrongLoop {
 
 impl Error for WrongLoop {}
 
-/// Why a loop does not run, or did not run to the end.
+/// Why a loop does not run, or did not run to the end: what asyncio's `run_until_complete` raises.
 ///
 /// # Examples
 /// ```
@@ -284,7 +288,7 @@ impl Error for LoopError {
     }
 }
 
-/// Why [`run`](crate::run) gives no value.
+/// Why [`run`](crate::run) gives no value: what asyncio's `run` raises.
 ///
 /// # Examples
 /// ```
@@ -352,7 +356,7 @@ impl Error for RunError {
     }
 }
 
-/// Why a task or a future gives no value.
+/// Why a task or a future gives no value: what asyncio's `await task` and `task.result()` raise.
 ///
 /// # Examples
 /// ```
@@ -458,7 +462,7 @@ impl fmt::Display for SetError {
 
 impl Error for SetError {}
 
-/// Why [`wait`](crate::wait) does not wait.
+/// Why [`wait`](crate::wait) does not wait: asyncio's `ValueError` and `RuntimeError` there.
 ///
 /// # Examples
 /// ```

@@ -6,7 +6,7 @@ use perloop_bridge::Panicked;
 
 use crate::task::AnyTask;
 
-/// What went wrong, by the place where it did.
+/// What went wrong, by the place where it did: what asyncio tells apart by the words of the context's message.
 ///
 /// # Examples
 /// ```

@@ -47,7 +47,8 @@ pub fn gather<A: Awaitable + 'static>(several: impl IntoIterator<Item = A>) -> G
     gather_by(several, |ended| ended.map_err(Err), Box::new(|values| values))
 }
 
-/// As [`gather`], for those that give a `Result`: the first `Err` ends it as well.
+/// As [`gather`], for those that give a `Result`: the first `Err` ends it as well, as the first exception ends
+/// asyncio's `gather`.
 ///
 /// # Errors
 /// As `gather`; the first `Err` is inside.
@@ -110,8 +111,8 @@ pub fn gather_outcomes<A: Awaitable + 'static>(
     gather_by(several, Ok, Box::new(|outcomes| outcomes))
 }
 
-/// What [`gather`] and its kin make: a future that gives its value once, here or by awaiting it. Dropping it leaves the
-/// others alone.
+/// What [`gather`] and its kin make: the future of asyncio's `gather`, which gives its value once, here or by awaiting
+/// it. Dropping it leaves the others alone.
 ///
 /// It belongs to its loop's thread. Cancel safety: giving up an await leaves it as it is. A request to the awaiting task
 /// goes to all that it waits for.
@@ -353,7 +354,7 @@ impl<T: 'static> Gather<T> {
         step::cancel_awaited(self.state.as_awaited(), None)
     }
 
-    /// Says whether its outcome is there.
+    /// Says whether its outcome is there: asyncio's `future.done()`.
     ///
     /// # Examples
     /// ```
@@ -368,7 +369,7 @@ impl<T: 'static> Gather<T> {
         self.state.core().done()
     }
 
-    /// Gives the outcome, and does not wait. The value is given once.
+    /// Gives the outcome, and does not wait: asyncio's `future.result()`. The value is given once.
     ///
     /// # Errors
     /// How it ended, if not with a value; `NotDone`; `Taken`.

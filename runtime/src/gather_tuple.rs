@@ -8,8 +8,8 @@ use crate::gather::{Gather, gather_by};
 use crate::task::awaited::sealed::{Inside, Sealed};
 use crate::task::{Awaitable, Waitable};
 
-/// As [`gather`](fn@crate::gather), of up to eight tasks and futures of unlike types: it makes a [`Gather`] of the tuple
-/// of their values.
+/// As [`gather`](fn@crate::gather), of up to eight tasks and futures of unlike types: it makes a [`Gather`] of the
+/// tuple of their values. asyncio's `gather(a, b)`.
 ///
 /// # Examples
 /// ```

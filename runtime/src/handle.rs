@@ -34,7 +34,8 @@ where
     on.noting_refusal(on.0.submit::<TaskRecord, F>(Seed::new(None, Location::caller()), future))
 }
 
-/// A loop, for any thread: `Clone + Send + Sync`. It keeps neither the loop nor its thread alive.
+/// A loop, for any thread: `Clone + Send + Sync`; in asyncio other threads have the loop itself. It keeps neither the
+/// loop nor its thread alive.
 ///
 /// Two are equal if they are of the same loop.
 ///
@@ -69,8 +70,8 @@ impl LoopHandle {
         self.0.name()
     }
 
-    /// Says whether a thread turns the loop just now. It may be otherwise by the time that you read it. What is
-    /// submitted to a loop that does not run waits until it does.
+    /// Says whether a thread turns the loop just now: asyncio's `loop.is_running()`. It may be otherwise by the time
+    /// that you read it. What is submitted to a loop that does not run waits until it does.
     ///
     /// # Examples
     /// ```
@@ -84,8 +85,8 @@ impl LoopHandle {
         self.0.is_running()
     }
 
-    /// Says whether it is closed, or a parent process's, so that every submission will be refused. A no may be out of
-    /// date by the time that you read it; a yes is for good.
+    /// Says whether it is closed, or a parent process's, so that every submission will be refused: asyncio's
+    /// `loop.is_closed()`. A no may be out of date by the time that you read it; a yes is for good.
     ///
     /// # Examples
     /// ```
@@ -247,8 +248,9 @@ impl LoopHandle {
         self.0.scope::<TaskRecord, T, _>(|scope| work(LoopScope(scope)))
     }
 
-    /// Stops the loop, once its current turn is over, as [`EventLoop::stop`](crate::EventLoop::stop) does. It returns
-    /// at once. A loop that does not run will run for one turn; one that is closed does not mind.
+    /// Stops the loop, once its current turn is over, as [`EventLoop::stop`](crate::EventLoop::stop) does: asyncio's
+    /// `loop.call_soon_threadsafe(loop.stop)`. It returns at once. A loop that does not run will run for one turn; one
+    /// that is closed does not mind.
     ///
     /// # Examples
     /// ```

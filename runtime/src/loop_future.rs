@@ -514,7 +514,7 @@ impl<T: 'static> LoopFuture<T> {
         step::cancel_awaited(self.as_awaited(), message)
     }
 
-    /// Says whether it has its outcome: a value, a failure, or cancelled.
+    /// Says whether it has its outcome, a value, a failure, or cancelled: asyncio's `future.done()`.
     ///
     /// # Examples
     /// ```
@@ -529,7 +529,7 @@ impl<T: 'static> LoopFuture<T> {
         self.as_awaited().done()
     }
 
-    /// Says whether it was cancelled.
+    /// Says whether it was cancelled: asyncio's `future.cancelled()`.
     ///
     /// # Examples
     /// ```

@@ -13,7 +13,8 @@ use crate::event_loop::{Builder, EventLoop};
 use crate::handle::LoopHandle;
 use crate::run::tear_down;
 
-/// A thread that owns a loop and turns it until it is stopped. It derefs to the loop's [`LoopHandle`].
+/// A thread that owns a loop and turns it until it is stopped: what asyncio's users write as
+/// `Thread(target=loop.run_forever)`. It derefs to the loop's [`LoopHandle`].
 ///
 /// [`join`](Self::join), or dropping it, stops the loop; then, as [`run`](crate::run) does, the tasks that are left are
 /// cancelled and waited for, however long they take, and the thread ends.
@@ -111,7 +112,8 @@ impl LoopThread {
         self.handle.clone()
     }
 
-    /// Stops the loop, and waits until its thread has ended, as is said at [`LoopThread`].
+    /// Stops the loop, and waits until its thread has ended, as is said at [`LoopThread`]: asyncio's
+    /// `loop.call_soon_threadsafe(loop.stop)` and then `thread.join()`.
     ///
     /// # Errors
     /// If a panic ended it, if the caller is that very thread or one for which it waits, or if it is the parent

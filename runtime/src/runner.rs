@@ -41,7 +41,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Makes a runner whose loop has the usual settings.
+    /// Makes a runner whose loop has the usual settings: asyncio's `Runner()`.
     ///
     /// # Examples
     /// ```

@@ -159,7 +159,7 @@ impl TimeoutScope {
         }))
     }
 
-    /// A scope that expires `delay` after its body begins, or never.
+    /// A scope that expires `delay` after its body begins, or never: asyncio's `timeout(delay)`.
     ///
     /// # Examples
     /// ```
@@ -169,7 +169,7 @@ impl TimeoutScope {
         Self::new(delay.into().map_or(Deadline::Never, Deadline::After))
     }
 
-    /// A scope that expires at a time of the loop's clock, or never.
+    /// A scope that expires at a time of the loop's clock, or never: asyncio's `timeout_at(when)`.
     ///
     /// # Examples
     /// ```
@@ -182,7 +182,7 @@ impl TimeoutScope {
         Self::new(when.into().map_or(Deadline::Never, Deadline::At))
     }
 
-    /// Runs `body` under this timeout, see [`timeout`]. A scope runs one body.
+    /// Runs `body` under this timeout, see [`timeout`]: asyncio's `async with scope`. A scope runs one body.
     ///
     /// # Panics
     /// When what it gives is polled outside of a perloop task, or the scope has run another body.
@@ -225,7 +225,7 @@ impl TimeoutScope {
         Ok(())
     }
 
-    /// Says whether the deadline came while the body ran, whatever the body made of it.
+    /// Says whether the deadline came while the body ran, whatever the body made of it: asyncio's `scope.expired()`.
     ///
     /// # Examples
     /// ```
@@ -242,8 +242,8 @@ impl TimeoutScope {
         matches!(self.0.stage.get(), Stage::Expiring | Stage::Ended { expired: true })
     }
 
-    /// Returns the deadline on the loop's clock. None if there is none, or it is counted from a beginning that is
-    /// still to come.
+    /// Returns the deadline on the loop's clock: asyncio's `scope.when()`. None if there is none, or it is counted from
+    /// a beginning that is still to come.
     ///
     /// # Examples
     /// ```

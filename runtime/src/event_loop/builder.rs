@@ -21,7 +21,7 @@ use crate::run::run_on;
 use crate::timers::Timers;
 use crate::wrap_future::Arrivals;
 
-/// Settings of a loop that is to be made.
+/// Settings of a loop that is to be made: what `loop_factory` is for in asyncio.
 ///
 /// # Examples
 /// ```

@@ -64,8 +64,8 @@ pub(crate) fn run_callback(callback: impl FnOnce()) {
 pub struct Handle(Rc<Once>);
 
 impl Handle {
-    /// Takes the callback back, and drops it, here and now. If it has run, only [`cancelled`](Self::cancelled)
-    /// changes.
+    /// Takes the callback back, and drops it, here and now: asyncio's `handle.cancel()`. If it has run, only
+    /// [`cancelled`](Self::cancelled) changes.
     ///
     /// # Examples
     /// ```
@@ -83,7 +83,7 @@ impl Handle {
         self.0.cancel();
     }
 
-    /// Says whether it was cancelled.
+    /// Says whether it was cancelled: asyncio's `handle.cancelled()`.
     ///
     /// # Examples
     /// ```
@@ -126,8 +126,8 @@ pub struct TimerHandle {
 }
 
 impl TimerHandle {
-    /// Takes the callback back, and drops it, here and now; the loop does not wake for it. If it has run, only
-    /// [`cancelled`](Self::cancelled) changes.
+    /// Takes the callback back, and drops it, here and now; the loop does not wake for it: asyncio's
+    /// `timer_handle.cancel()`. If it has run, only [`cancelled`](Self::cancelled) changes.
     ///
     /// # Examples
     /// ```
@@ -146,7 +146,7 @@ impl TimerHandle {
         self.once.cancel();
     }
 
-    /// Says whether it was cancelled.
+    /// Says whether it was cancelled: asyncio's `handle.cancelled()`.
     ///
     /// # Examples
     /// ```

@@ -186,8 +186,8 @@ impl EventLoop {
         if awaited.done() { Ok(()) } else { Err(LoopError::StoppedBeforeDone(StoppedBeforeDone)) }
     }
 
-    /// One turn, for a guest whose own loop turns this one. Waits at most for `max_wait` if nothing is ready; `None`
-    /// waits for as long as it takes.
+    /// One turn, for a guest whose own loop turns this one: asyncio's `_run_once`, which is private there. Waits at
+    /// most for `max_wait` if nothing is ready; `None` waits for as long as it takes.
     ///
     /// # Errors
     /// As [`run_forever`](Self::run_forever).

@@ -121,7 +121,7 @@ impl Drop for InFlight {
 }
 
 impl EventLoop {
-    /// Sets up a loop with other than the usual settings.
+    /// Sets up a loop with other than the usual settings; asyncio has `new_event_loop` and setters for some.
     ///
     /// # Examples
     /// ```
@@ -153,7 +153,7 @@ impl EventLoop {
         self.0.home.id()
     }
 
-    /// Returns a handle for other threads. It does not keep the loop alive.
+    /// Returns a handle for other threads, which in asyncio share the loop itself. It does not keep the loop alive.
     ///
     /// # Examples
     /// ```

@@ -53,7 +53,7 @@ impl<T> Error for QueueShutDown<T> {}
 
 const SHUT_DOWN: &str = "the queue was shut down; it takes no more items, and gives those that are left";
 
-/// Why [`Queue::get_nowait`](crate::Queue::get_nowait) gives no item.
+/// Why [`Queue::get_nowait`](crate::Queue::get_nowait) gives no item: asyncio's `QueueEmpty` and `QueueShutDown`.
 ///
 /// # Examples
 /// ```
@@ -85,7 +85,8 @@ impl fmt::Display for GetNowaitError {
 
 impl Error for GetNowaitError {}
 
-/// Why [`Queue::put_nowait`](crate::Queue::put_nowait) does not take an item, with the item.
+/// Why [`Queue::put_nowait`](crate::Queue::put_nowait) does not take an item, with the item: asyncio's `QueueFull` and
+/// `QueueShutDown`.
 ///
 /// # Examples
 /// ```

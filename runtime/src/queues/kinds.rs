@@ -18,7 +18,7 @@ use crate::queues::{Least, Lifo, Queue};
 pub struct LifoQueue<T>(Queue<T, Lifo<T>>);
 
 impl<T> LifoQueue<T> {
-    /// Makes an empty queue that holds up to `maxsize` items; zero is any number.
+    /// Makes an empty queue that holds up to `maxsize` items; zero is any number: asyncio's `LifoQueue(maxsize)`.
     ///
     /// # Examples
     /// ```
@@ -66,7 +66,7 @@ impl<T> fmt::Debug for LifoQueue<T> {
 pub struct PriorityQueue<T: Ord>(Queue<T, Least<T>>);
 
 impl<T: Ord> PriorityQueue<T> {
-    /// Makes an empty queue that holds up to `maxsize` items; zero is any number.
+    /// Makes an empty queue that holds up to `maxsize` items; zero is any number: asyncio's `PriorityQueue(maxsize)`.
     ///
     /// # Examples
     /// ```

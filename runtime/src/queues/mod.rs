@@ -75,7 +75,7 @@ pub struct Queue<T, O: Order<T> = Fifo<T>> {
 }
 
 impl<T> Queue<T> {
-    /// Makes an empty queue that holds up to `maxsize` items; zero is any number.
+    /// Makes an empty queue that holds up to `maxsize` items; zero is any number: asyncio's `Queue(maxsize)`.
     ///
     /// # Examples
     /// ```

@@ -5,8 +5,8 @@ use crate::loop_future::LoopFuture;
 use crate::task::Task;
 use crate::task::awaited::Waitable;
 
-/// A task or future that gives a value: what [`wait_for`](crate::wait_for) takes. Nothing else implements it; of a
-/// coroutine make a task, by [`create_task`](crate::create_task).
+/// A task or future that gives a value: what [`wait_for`](crate::wait_for) takes; asyncio's `Future`. Nothing else
+/// implements it; of a coroutine make a task, by [`create_task`](crate::create_task).
 ///
 /// A task moves its value out, a future clones it.
 ///

@@ -132,8 +132,8 @@ impl Awaited {
     }
 }
 
-/// What has an end on its loop: tasks and futures, whatever their values. Their references can stand in one list, for
-/// [`EventLoop::run_until_done`](crate::EventLoop::run_until_done). Nothing else implements it.
+/// What has an end on its loop: tasks and futures, whatever their values; asyncio's `Future`. Their references can
+/// stand in one list, for [`EventLoop::run_until_done`](crate::EventLoop::run_until_done). Nothing else implements it.
 ///
 /// # Examples
 /// ```

@@ -95,8 +95,8 @@ pub fn all_tasks() -> Result<Vec<AnyTask>, NoRunningLoop> {
     get_running_loop().map(|running| running.all_tasks())
 }
 
-/// A task, whatever its value: what [`current_task`] and [`all_tasks`] give, and what [`Task`] derefs to. Clones are
-/// the same task. It belongs to its loop's thread.
+/// A task, whatever its value: asyncio's `Task`, as [`current_task`] and [`all_tasks`] give, and what [`Task`] derefs
+/// to. Clones are the same task. It belongs to its loop's thread.
 ///
 /// # Examples
 /// ```
@@ -209,8 +209,8 @@ impl AnyTask {
         self.record().rare_if_any().map_or(0, |rare| rare.cancel.take_back())
     }
 
-    /// Says whether it has ended: with a value, by a panic, or cancelled. One whose loop was closed before it ended
-    /// is never done.
+    /// Says whether it has ended, with a value, by a panic, or cancelled: asyncio's `task.done()`. One whose loop was
+    /// closed before it ended is never done.
     ///
     /// # Examples
     /// ```
@@ -368,7 +368,8 @@ impl fmt::Debug for AnyTask {
     }
 }
 
-/// Names a done callback of one task or future, to take it back by `remove_done_callback`.
+/// Names a done callback of one task or future, to take it back by `remove_done_callback`; asyncio takes the callback
+/// itself there.
 ///
 /// # Examples
 /// ```

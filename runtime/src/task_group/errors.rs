@@ -41,7 +41,7 @@ impl fmt::Display for GroupRefused {
 
 impl Error for GroupRefused {}
 
-/// How a child of a [`TaskGroup`](crate::TaskGroup) failed, or its body.
+/// How a child of a [`TaskGroup`](crate::TaskGroup) failed, or its body: one exception of asyncio's group.
 ///
 /// # Examples
 /// ```
@@ -109,7 +109,8 @@ pub struct ExceptionGroup<E> {
 }
 
 impl<E> ExceptionGroup<E> {
-    /// Returns the errors: the children's in the order in which they ended, the body's last.
+    /// Returns the errors, the children's in the order in which they ended, the body's last: Python's
+    /// `group.exceptions` in asyncio's order.
     ///
     /// # Examples
     /// ```

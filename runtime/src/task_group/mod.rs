@@ -83,7 +83,7 @@ struct Group<E> {
 }
 
 impl<E: 'static> TaskGroup<E> {
-    /// Makes a group. Nothing can be added to it before [`run`](Self::run).
+    /// Makes a group: asyncio's `TaskGroup()`. Nothing can be added to it before [`run`](Self::run).
     ///
     /// # Examples
     /// ```
@@ -199,8 +199,8 @@ impl<E: 'static> TaskGroup<E> {
         self.adopt(Seed::new(None, Location::caller()), future, || None)
     }
 
-    /// Makes a task of the group, which fails if it gives an `Err`, or panics. The error is the group's; the task then
-    /// gives None.
+    /// Makes a task of the group, which fails if it gives an `Err`, or panics, as a child of asyncio's fails by an
+    /// exception. The error is the group's; the task then gives None.
     ///
     /// # Errors
     /// As [`create_task`](Self::create_task).
