@@ -13,11 +13,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Takes the lock if nobody has it. (No holder panics, so that it is never poisoned.)
-pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    mutex.try_lock().ok()
-}
-
 #[cfg(not(perloop_loom))]
 mod real {
     pub(crate) use std::hint::spin_loop;

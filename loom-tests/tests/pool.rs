@@ -27,25 +27,29 @@ impl Blocks {
     }
 }
 
-/// Threads take blocks, use them and leave them, so often each.
-fn take_and_leave(preemptions: usize, blocks_of_a_slab: u32, times: [usize; 2]) {
+/// Two threads take so many blocks each time, use them and leave them, so often.
+fn take_and_leave(preemptions: usize, blocks_of_a_slab: u32, hands: [usize; 2], times: [usize; 2]) {
     model(preemptions, move || {
         let depot = Arc::new(Depot::small(blocks_of_a_slab));
         let blocks = Arc::new(Blocks::default());
-        let user = |times| {
+        let user = |hands, times| {
             let (depot, blocks) = (Arc::clone(&depot), Arc::clone(&blocks));
             move || {
                 for _ in 0..times {
-                    let block = depot.withdraw_one();
-                    blocks.write(block.as_ptr().addr());
-                    // SAFETY: it comes from there, and nobody uses it any more.
-                    unsafe { depot.deposit_one(block) };
+                    let taken: Vec<_> = (0..hands).map(|_| depot.withdraw_one()).collect();
+                    for block in taken {
+                        blocks.write(block.as_ptr().addr());
+                        // SAFETY: it comes from there, and nobody uses it any more.
+                        unsafe { depot.deposit_one(block) };
+                    }
                 }
             }
         };
-        let other = thread::spawn(user(times[0]));
-        user(times[1])();
+        let other = thread::spawn(user(hands[0], times[0]));
+        user(hands[1], times[1])();
         other.join().unwrap();
+        // Who comes last takes in what was left beside the door.
+        user(1, 1)();
     });
 }
 
@@ -53,10 +57,16 @@ fn take_and_leave(preemptions: usize, blocks_of_a_slab: u32, times: [usize; 2]) 
 /// when all of it has come back: loom tells what leaks.)
 #[test]
 fn a_block_that_is_left_in_the_depot_is_one_threads_at_a_time() {
-    take_and_leave(3, 2, [2, 2]);
+    take_and_leave(3, 2, [1, 1], [2, 2]);
 }
 
 #[test]
 fn a_slab_of_one_block_goes_back_and_forth() {
-    take_and_leave(3, 1, [2, 2]);
+    take_and_leave(3, 1, [1, 1], [2, 2]);
+}
+
+/// A block that was left at the door, since somebody was inside, is given to who comes next.
+#[test]
+fn a_block_that_is_left_at_the_door_is_one_threads_at_a_time() {
+    take_and_leave(3, 3, [1, 3], [1, 1]);
 }

@@ -3,8 +3,9 @@
 use std::ptr::NonNull;
 
 use super::chain::{Block, Chain};
+use super::door::{Door, Inside};
+use super::late::Late;
 use super::slab::{Cut, Shelf, Uncut, Whole};
-use crate::sync::{Mutex, lock, try_lock};
 
 /// The most bytes that are kept in chains. What comes beyond them goes back to its slabs.
 const KEPT: usize = 4 << 20;
@@ -17,7 +18,8 @@ pub struct Depot {
     chain: u32,
     /// The most chains that are kept.
     most: usize,
-    stock: Mutex<Stock>,
+    stock: Door<Stock>,
+    late: Late,
 }
 
 #[derive(Debug)]
@@ -39,13 +41,28 @@ impl Depot {
     }
 
     fn with(cut: Cut, chain: u32, most: usize) -> Self {
-        Self { cut, chain, most, stock: Mutex::new(Stock { chains: Vec::new(), shelf: Shelf::EMPTY }) }
+        Self {
+            cut,
+            chain,
+            most,
+            stock: Door::new(Stock { chains: Vec::new(), shelf: Shelf::EMPTY }),
+            late: Late::new(),
+        }
     }
 
     /// Takes blocks that were left here, unless there are none, or somebody is at the door.
     pub(super) fn withdraw(&self) -> Option<Chain> {
-        let mut stock = try_lock(&self.stock)?;
+        let mut stock = self.enter()?;
         stock.chains.pop().or_else(|| stock.shelf.take(self.chain))
+    }
+
+    /// For whoever finds nobody here. Nobody waits: who is inside may have lost its core.
+    fn enter(&self) -> Option<Inside<'_, Stock>> {
+        let mut stock = self.stock.enter()?;
+        for chain in self.late.take() {
+            self.take_in(&mut stock, chain);
+        }
+        Some(stock)
     }
 
     /// Takes blocks that nobody has used.
@@ -55,7 +72,13 @@ impl Depot {
 
     /// Leaves blocks here.
     pub(super) fn deposit(&self, chain: Chain) {
-        let mut stock = lock(&self.stock);
+        match self.enter() {
+            Some(mut stock) => self.take_in(&mut stock, chain),
+            None => self.late.push(chain),
+        }
+    }
+
+    fn take_in(&self, stock: &mut Stock, chain: Chain) {
         if stock.chains.len() < self.most {
             return stock.chains.push(chain);
         }
@@ -63,9 +86,7 @@ impl Depot {
         while let Some(block) = rest.pop() {
             // SAFETY: what is left here was cut off here, and is the caller's.
             if let Some(whole) = unsafe { stock.shelf.put(block) } {
-                drop(stock);
                 whole.free();
-                stock = lock(&self.stock);
             }
         }
     }
@@ -92,8 +113,11 @@ impl Depot {
     }
 
     /// Leaves what was not cut off.
-    pub(super) fn retire(&self, uncut: Uncut) {
-        let whole = lock(&self.stock).shelf.retire(uncut);
-        whole.into_iter().for_each(Whole::free);
+    pub(super) fn retire(&self, mut uncut: Uncut) {
+        match self.enter() {
+            Some(mut stock) => stock.shelf.retire(uncut).into_iter().for_each(Whole::free),
+            None if uncut.is_empty() => {}
+            None => self.late.push(uncut.cut_off(u32::MAX, self.cut)),
+        }
     }
 }

@@ -5,11 +5,16 @@
 //! full chain goes to a [depot] that all threads share, and comes back to whoever has run out: one lock for a chain of
 //! allocations. Who has run out and finds the depot empty, or its lock taken, cuts blocks off a [slab] of its own.
 //!
+//! Nobody waits for that [lock](door), since who has it may have lost its core: a chain that comes while it is taken is left
+//! [beside it](late).
+//!
 //! How much is kept is bounded, by `CHAIN` in a thread and by the depot in all; a block that exceeds that goes back to its
 //! slab, and the slab to the system when it is whole.
 
 mod chain;
 mod depot;
+mod door;
+mod late;
 mod slab;
 
 use std::alloc::{Layout, alloc, handle_alloc_error};
