@@ -46,6 +46,12 @@ pub(crate) struct Door {
 #[repr(align(128))]
 pub(crate) struct Apart<T>(T);
 
+impl<T> Apart<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(value)
+    }
+}
+
 impl<T> std::ops::Deref for Apart<T> {
     type Target = T;
 

@@ -8,7 +8,7 @@
 
 use std::ptr::NonNull;
 
-use crate::core::{CoreRef, LoopCore};
+use crate::core::{CoreRef, Life, LoopCore};
 use crate::errors::WouldDeadlock;
 use crate::sync::{Mutex, ThreadToken, generation, lock, new_loop_id, process_wide, this_thread};
 use crate::task::CellPtr;
@@ -152,6 +152,15 @@ pub(crate) fn check_own_thread(cell: CellPtr) -> Result<(), WouldDeadlock> {
     Err(WouldDeadlock {
         path: vec![table.name_of_core(core).unwrap_or_else(|| table.name_of(header.thread))],
     })
+}
+
+/// Fails if a loop of this thread runs, whose tasks nobody would turn while the thread waits for anybody.
+pub(crate) fn check_no_loop_runs() -> Result<(), WouldDeadlock> {
+    let table = lock(&TABLE);
+    // SAFETY: a loop that stands in the table is kept by its home until it is taken out, under this lock.
+    let runs = |owned: &&Owned| unsafe { owned.core.0.as_ref() }.life() == Life::Running;
+    let running = table.loops.iter().filter(|owned| owned.thread == this_thread()).find(runs);
+    running.map_or(Ok(()), |owned| Err(WouldDeadlock { path: vec![owned.name.clone()] }))
 }
 
 impl Table {

@@ -16,6 +16,7 @@
 //! | a thread lends from its stack: [`Scope`] | the loop runs what borrows | as above; the lender waits for the end |
 //! | a thread that owns a loop blocks | another one does too | the table of waits |
 //! | a thread hands a pool a job | a worker has been idle for long, and leaves | [`Staff`], one word |
+//! | a thread or a task puts an item: [`ThreadSender`] | another one gets it: [`ThreadReceiver`] | a ring; each slot's word |
 //! | a pusher rings: [`Bell`] | the loop sleeps | what the runtime brings |
 //!
 //! A task's body never leaves its loop's thread once it has begun: there it is polled, there it is dropped, whoever
@@ -82,6 +83,7 @@ mod scope;
 mod staff;
 mod sync;
 mod task;
+mod thread_queue;
 mod wait;
 mod watchers;
 
@@ -102,4 +104,8 @@ pub use remote::Remote;
 pub use scope::{Scope, ScopedFuture};
 pub use staff::{Handing, Staff};
 pub use task::{Record, Stepped, TaskRef};
+pub use thread_queue::{
+    GetBlockingError, PutBlockingError, QueueClosed, ThreadGet, ThreadPut, ThreadReceiver, ThreadSender,
+    TryGetError, TryPutError, thread_queue, thread_queue_with,
+};
 pub use wait::Spin;

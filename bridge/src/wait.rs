@@ -352,6 +352,13 @@ pub(crate) fn look_for_end(cell: CellPtr, until: Until, hint: Hint, timeout: Opt
     with_looker(|looker| looker.look(wait, || hint.is_same_core(), || has_reached(cell, until)))
 }
 
+/// Looks for what the other side of a queue does, before a wait for it.
+pub(crate) fn look_for_other_side(spin: Spin, timeout: Option<Duration>, news: impl Fn() -> bool) -> bool {
+    let at_most = timeout.unwrap_or(Duration::MAX);
+    let (spin, limit) = (spin.at_most(at_most), LOOK_FOR_NEWS.min(at_most));
+    with_looker(|looker| looker.look(Wait { spin, limit, is_urged: false, has_asked: false }, || false, news))
+}
+
 /// Blocks until the cell has reached what is waited for. Callers make sure that it can.
 pub(crate) fn block(cell: CellPtr, until: Until, deadline: Option<Deadline>) -> Result<(), TimedOut> {
     let parker = Parker::of_this_thread();

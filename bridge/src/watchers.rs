@@ -32,7 +32,7 @@ pub(crate) enum Tell {
 
 impl Tell {
     /// Foreign code, unless it is a thread.
-    fn now(self) {
+    pub(crate) fn now(self) {
         // A panic in a waker or callback harms neither the completer nor the other watchers; the hook has reported it.
         drop(contain(|| match self {
             Self::Thread(parker) => parker.unpark(),
