@@ -218,8 +218,10 @@ mod wait_for;
 mod wrap_future;
 
 pub use perloop_bridge::{
-    AnyFuture, AsCompleted, Completion, CrossThreadFuture, DoneAndPending, Forked, FutureError, InvalidState,
-    LoopClosed, LoopDied, Panicked, Promise, Refusal, Refused, ReturnWhen, ScopedFuture, Spin, WouldDeadlock,
+    AnyFuture, AsCompleted, Completion, CrossThreadFuture, DoneAndPending, Forked, FutureError,
+    GetBlockingError, InvalidState, LoopClosed, LoopDied, Panicked, Promise, PutBlockingError, QueueClosed,
+    Refusal, Refused, ReturnWhen, ScopedFuture, Spin, ThreadGet, ThreadPut, ThreadReceiver, ThreadSender,
+    TryGetError, TryPutError, WouldDeadlock, thread_queue, thread_queue_with,
 };
 
 #[doc = include_str!("docs/asyncio.md")]
