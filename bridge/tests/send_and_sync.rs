@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use perloop_bridge::{
     AsCompleted, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot, DoneAndPending,
-    Forked, FutureError, Home, InvalidState, LoopClosed, LoopDied, Panicked, Promise, Ready, Refusal,
-    Refused, Remote, ReturnWhen, Scope, ScopedFuture, Spin, Stepped, TaskRef, WouldDeadlock,
+    Forked, FutureError, GetBlockingError, Handing, Home, InvalidState, LoopClosed, LoopDied, Panicked,
+    Promise, PutBlockingError, QueueClosed, Ready, Refusal, Refused, Remote, ReturnWhen, Scope, ScopedFuture,
+    Spin, Staff, Stepped, TaskRef, ThreadGet, ThreadPut, ThreadReceiver, ThreadSender, TryGetError,
+    TryPutError, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -45,6 +47,11 @@ assert_both!(CrossThreadFuture<Cell<u8>>, Promise<Cell<u8>>, Completion<'static,
 assert_both!(ScopedFuture<'static, Cell<u8>>);
 assert_not!(Send: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, ScopedFuture<'static, Rc<u8>>);
 assert_not!(Sync: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, ScopedFuture<'static, Rc<u8>>);
+assert_both!(Handing, Staff, GetBlockingError, TryGetError);
+assert_both!(ThreadSender<Cell<u8>>, ThreadReceiver<Cell<u8>>, ThreadGet<'static, Cell<u8>>);
+// These hold the item.
+assert_both!(ThreadPut<'static, u8>, QueueClosed<u8>, TryPutError<u8>, PutBlockingError<u8>);
+assert_not!(Sync: ThreadPut<'static, Cell<u8>>, QueueClosed<Cell<u8>>, TryPutError<Cell<u8>>);
 
 // What the loop's own thread has.
 assert_not!(Send: Home, TaskRef, Ready, CallRef, Scope<'static, 'static, ()>, AsCompleted<'static>);
