@@ -153,6 +153,30 @@ matrix! {
     GroupRefused: true true,
 }
 
+// Pools are for any thread; what bounds one use belongs to a loop's thread.
+matrix! {
+    ThreadPoolExecutor: true true,
+    ThreadPoolBuilder: true true,
+    ExecutorError: true true,
+    ExecutorTimedOut: true true,
+    JobError: true true,
+    CapacityLimiter: false false,
+    LimiterToken: false false,
+}
+
+// A queue's items go to one thread and are never shared; a put and a refusal hold theirs.
+matrix! {
+    ThreadSender<Moved>: true true,
+    ThreadReceiver<Moved>: true true,
+    ThreadGet<'static, Moved>: true true,
+    ThreadPut<'static, Moved>: true false,
+    QueueClosed<Moved>: true false,
+    TryPutError<Moved>: true false,
+    PutBlockingError<Moved>: true false,
+    TryGetError: true true,
+    GetBlockingError: true true,
+}
+
 /// Each type that the crate exports stands in the matrix, which is checked when this file is compiled.
 #[test]
 fn c_send_sync_matrix() {
