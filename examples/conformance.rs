@@ -14,6 +14,8 @@
 // The interpreter is the test's: one source, so that what is judged here is what the tests judge.
 #[path = "../runtime/tests/conformance/coroutine.rs"]
 mod coroutine;
+#[path = "../runtime/tests/conformance/debug.rs"]
+mod debug;
 #[path = "../runtime/tests/conformance/driver.rs"]
 mod driver;
 #[path = "../runtime/tests/conformance/error.rs"]

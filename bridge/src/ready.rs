@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 
 use crate::task::TaskRef;
@@ -62,6 +63,11 @@ pub enum Ready {
 pub trait Call {
     /// Runs it.
     fn call(self: Rc<Self>);
+
+    /// Returns where in the program it was given to the loop, if it knows.
+    fn made_at(&self) -> Option<&'static Location<'static>> {
+        None
+    }
 }
 
 /// A callback in the ready list.

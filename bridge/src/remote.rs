@@ -264,15 +264,40 @@ impl Remote {
     /// assert!(home.run_handed(call).is_ok());
     /// ```
     pub fn call<F: FnOnce() + Send + 'static>(&self, callback: F) -> Result<(), Refused<F>> {
-        let birth = self.birth(&Cell::<(), Handed<F>>::VTABLE, State::call(), Local::call());
-        let cell = Cell::<(), Handed<F>>::seeded(birth, (), Handed(Some(callback)));
+        self.call_by(callback, |callback| callback())
+    }
+
+    /// As [`call`](Self::call), with something to do around the callback, or with whatever stands for one.
+    ///
+    /// # Errors
+    /// As `call`: what stands for the callback comes back.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # use perloop_bridge::Closing;
+    /// home.close(Closing::Closed);
+    /// let refused = home.remote().call_by(42, |number| assert_eq!(number, 42)).unwrap_err();
+    /// assert_eq!(refused.into_inner(), 42);
+    /// ```
+    pub fn call_by<W, F>(&self, work: W, run: F) -> Result<(), Refused<W>>
+    where
+        W: Send + 'static,
+        F: FnOnce(W) + Send + 'static,
+    {
+        let birth = self.birth(&Cell::<(), Handed<W, F>>::VTABLE, State::call(), Local::call());
+        let cell = Cell::<(), Handed<W, F>>::seeded(birth, (), Handed(Some((work, run))));
         self.hand_in(cell).map_err(|why| {
             // SAFETY: refused: nobody else knows of the cell, and it is of this type, seeded, and never polled.
-            let body = unsafe { Cell::<(), Handed<F>>::take_body(cell) };
+            let body = unsafe { Cell::<(), Handed<W, F>>::take_body(cell) };
             cell.drop_record();
             cell.release();
             cell.release();
-            Refused { work: body.0.expect("a call that was never run has its callback"), why }
+            let (work, _) = body.0.expect("a call that was never run has its callback");
+            Refused { work, why }
         })
     }
 
@@ -368,17 +393,17 @@ impl fmt::Debug for Remote {
 }
 
 /// A callback as a body that ends with its first poll.
-struct Handed<F>(Option<F>);
+struct Handed<W, F>(Option<(W, F)>);
 
 // Nothing in it is ever pinned.
-impl<F> Unpin for Handed<F> {}
+impl<W, F> Unpin for Handed<W, F> {}
 
-impl<F: FnOnce()> Future for Handed<F> {
+impl<W, F: FnOnce(W)> Future for Handed<W, F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        let callback = self.0.take().expect("a call is run once");
-        callback();
+        let (work, run) = self.0.take().expect("a call is run once");
+        run(work);
         Poll::Ready(())
     }
 }

@@ -27,8 +27,12 @@ impl Drop for OwnedLoops {
 
 /// The loop of this number, if it is one of this thread's.
 pub(crate) fn find_owned(id: u32) -> Option<EventLoop> {
+    find_owned_by(|event_loop| event_loop.id() == id)
+}
+
+pub(crate) fn find_owned_by(is_it: impl Fn(&EventLoop) -> bool) -> Option<EventLoop> {
     let find = |owned: &RefCell<OwnedLoops>| {
-        owned.borrow().0.iter().filter_map(WeakLoop::upgrade).find(|event_loop| event_loop.id() == id)
+        owned.borrow().0.iter().filter_map(WeakLoop::upgrade).find(|event_loop| is_it(event_loop))
     };
     OWNED.try_with(find).ok().flatten()
 }

@@ -218,6 +218,49 @@ impl fmt::Display for WrongLoop {
 
 impl Error for WrongLoop {}
 
+/// Why a handle does not give its loop, see [`LoopHandle::event_loop`](crate::LoopHandle::event_loop).
+///
+/// # Examples
+/// ```
+/// use perloop::NotHome;
+///
+/// let event_loop = perloop::new_event_loop()?;
+/// let handle = event_loop.handle();
+/// drop(event_loop);
+/// let Err(NotHome::Closed(error)) = handle.event_loop() else { unreachable!() };
+/// assert_eq!(error.loop_name(), handle.name());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotHome {
+    /// The loop, of this name, belongs to another thread.
+    WrongThread(String),
+    /// It is gone.
+    Closed(LoopClosed),
+}
+
+impl fmt::Display for NotHome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongThread(name) => write!(
+                f,
+                "event loop '{name}' belongs to another thread; use `call_soon_threadsafe` or `run_coroutine_threadsafe`"
+            ),
+            Self::Closed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for NotHome {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::WrongThread(_) => None,
+            Self::Closed(error) => Some(error),
+        }
+    }
+}
+
 /// Why a loop does not run, or did not run to the end: what asyncio's `run_until_complete` raises.
 ///
 /// # Examples

@@ -4,9 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 
-use perloop_bridge::{CrossThreadFuture, FutureError, Refused, Remote, Scope, ScopedFuture, WouldDeadlock};
+use perloop_bridge::{
+    CrossThreadFuture, FutureError, LoopClosed, Refused, Remote, Scope, ScopedFuture, WouldDeadlock,
+};
 
 use crate::current;
+use crate::debug::note_handed;
+use crate::errors::NotHome;
+use crate::event_loop::EventLoop;
 use crate::task::{Seed, TaskRecord};
 
 /// Hands a future to a loop, from any thread, and gives a cross-thread future of its outcome: asyncio's
@@ -114,6 +119,30 @@ impl LoopHandle {
         self.0.is_home()
     }
 
+    /// Gives the loop itself, on its own thread: for what was handed in and wants `call_soon` and its kin there.
+    ///
+    /// # Errors
+    /// In any other thread, where a loop must not be touched, and if the loop is gone.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{LoopThread, NotHome};
+    ///
+    /// let worker = LoopThread::spawn("worker")?;
+    /// assert_eq!(worker.event_loop().unwrap_err(), NotHome::WrongThread("worker".to_owned()));
+    /// let handle = worker.handle();
+    /// let soon = worker.block_on(async { handle.event_loop().map(|home| home.call_soon(|| ()).is_ok()) })?;
+    /// assert_eq!(soon, Ok(true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn event_loop(&self) -> Result<EventLoop, NotHome> {
+        if !self.is_home() {
+            return Err(NotHome::WrongThread(self.name().to_owned()));
+        }
+        let own = current::find_owned_by(|own| own.handle() == *self);
+        own.ok_or_else(|| NotHome::Closed(LoopClosed::new(self.name())))
+    }
+
     /// Queues a callback, to run on the loop's thread: asyncio's `call_soon_threadsafe`. Callbacks of one thread keep
     /// their order. A panic in it goes to the loop's exception handler.
     ///
@@ -134,11 +163,16 @@ impl LoopHandle {
     /// assert_eq!(calls.iter().collect::<Vec<_>>(), [1, 2, 3]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn call_soon_threadsafe<F>(&self, callback: F) -> Result<(), Refused<F>>
     where
         F: FnOnce() + Send + 'static,
     {
-        self.0.call(callback)
+        let at = Location::caller();
+        self.0.call_by(callback, move |callback| {
+            note_handed(at);
+            callback();
+        })
     }
 
     /// As [`run_coroutine_threadsafe`], but the loop's own thread makes the future, which need not be `Send`.

@@ -190,6 +190,7 @@ mod async_with;
 mod cancel;
 mod clock;
 mod current;
+mod debug;
 mod deliver;
 mod errors;
 mod event_loop;
@@ -249,10 +250,11 @@ pub use async_gen::{Aclose, Anext, AsyncGenerator, GeneratorError, Yield, Yielde
 pub use async_with::{BodyEnd, async_with};
 pub use cancel::{Cancelled, CatchCancelled, catch_cancelled};
 pub use current::{get_event_loop, get_running_loop, new_event_loop, set_event_loop};
+pub use debug::SlowCallback;
 pub use deliver::Deliver;
 pub use errors::{
-    CloseRunning, Interrupted, LoopError, NoEventLoop, NoRunningLoop, RunError, RunnerClosed, SetError,
-    StoppedBeforeDone, TaskError, TimedOut, TimeoutNotActive, WaitError, WrongLoop,
+    CloseRunning, Interrupted, LoopError, NoEventLoop, NoRunningLoop, NotHome, RunError, RunnerClosed,
+    SetError, StoppedBeforeDone, TaskError, TimedOut, TimeoutNotActive, WaitError, WrongLoop,
 };
 pub use event_loop::{Builder, EventLoop, Handle, TimerHandle};
 pub use exception::{ExceptionContext, ExceptionKind};

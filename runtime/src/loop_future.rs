@@ -620,13 +620,14 @@ impl<T: 'static> LoopFuture<T> {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
+    #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Self) + 'static) -> CallbackKey {
         let of_task = match &self.source {
             Source::Own(_) => Weak::new(),
             Source::Task(of) => Rc::downgrade(of),
         };
         let callback = move |ended: &Awaited| callback(&Self::of_ended(ended, &of_task));
-        CallbackKey(self.as_awaited().add_callback(callback))
+        CallbackKey(self.as_awaited().add_user_callback(callback, Location::caller()))
     }
 
     /// The future that a callback gets. What stands in the task's own list must not hold the task.

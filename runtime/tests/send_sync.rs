@@ -61,6 +61,8 @@ matrix! {
     Condition: false false,
     Barrier: false false,
     SemaphorePermit<'static>: false false,
+    SlowCallback: false false,
+    NotHome: true true,
 }
 
 // Queues, and who waits for them.

@@ -12,6 +12,7 @@ use perloop_bridge::{Home, Spin};
 use crate::async_gen::Asyncgens;
 use crate::clock::Clock;
 use crate::current;
+use crate::debug::{self, Debug};
 use crate::errors::RunError;
 use crate::event_loop::{EventLoop, LoopInner};
 use crate::executor::DefaultExecutor;
@@ -41,6 +42,8 @@ pub struct Builder {
     spin: Spin,
     wait: WaitKind,
     pub(crate) takes_ctrl_c: bool,
+    /// None: as the environment says.
+    is_debugged: Option<bool>,
 }
 
 impl Builder {
@@ -51,6 +54,7 @@ impl Builder {
             spin: Spin::Adaptive,
             wait: WaitKind::Native,
             takes_ctrl_c: true,
+            is_debugged: None,
         }
     }
 
@@ -143,6 +147,20 @@ impl Builder {
         self
     }
 
+    /// Sets whether the loop is in debug mode from the beginning, whatever the environment's `PERLOOP_DEBUG` says: the
+    /// `debug` of asyncio's `run`. [`EventLoop::set_debug`] tells what it does.
+    ///
+    /// # Examples
+    /// ```
+    /// let event_loop = perloop::EventLoop::builder().debug(true).build()?;
+    /// assert!(event_loop.get_debug());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn debug(mut self, is_on: bool) -> Self {
+        self.is_debugged = Some(is_on);
+        self
+    }
+
     /// Makes the loop, in this thread, to which it belongs. It is not set as the thread's current one.
     ///
     /// # Errors
@@ -179,6 +197,7 @@ impl Builder {
             exception_handler: RefCell::new(None),
             executor: DefaultExecutor::default(),
             arrivals: Arrivals::default(),
+            debug: Debug::new(self.is_debugged.unwrap_or_else(debug::is_asked_for)),
         }));
         if self.has_virtual_time {
             event_loop.0.home.note_outside_waits();

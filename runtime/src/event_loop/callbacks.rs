@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,12 +16,13 @@ use crate::timers::TimerKey;
 struct Once {
     callback: RefCell<Option<Box<dyn FnOnce()>>>,
     is_cancelled: Cell<bool>,
+    made_at: &'static Location<'static>,
 }
 
 impl Once {
-    fn new(callback: impl FnOnce() + 'static) -> Rc<Self> {
+    fn new(callback: impl FnOnce() + 'static, made_at: &'static Location<'static>) -> Rc<Self> {
         let callback: Box<dyn FnOnce()> = Box::new(callback);
-        Rc::new(Self { callback: RefCell::new(Some(callback)), is_cancelled: Cell::new(false) })
+        Rc::new(Self { callback: RefCell::new(Some(callback)), is_cancelled: Cell::new(false), made_at })
     }
 
     fn cancel(&self) {
@@ -36,6 +37,10 @@ impl Call for Once {
         if let Some(callback) = self.callback.take() {
             callback();
         }
+    }
+
+    fn made_at(&self) -> Option<&'static Location<'static>> {
+        Some(self.made_at)
     }
 }
 
@@ -202,9 +207,10 @@ impl EventLoop {
     /// event_loop.run_forever()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Result<Handle, LoopClosed> {
         self.check_open()?;
-        let once = Once::new(callback);
+        let once = Once::new(callback, Location::caller());
         self.0.home.push(Ready::Call(CallRef(once.clone())));
         Ok(Handle(once))
     }
@@ -230,6 +236,7 @@ impl EventLoop {
     /// assert!(rang.get());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn call_later(
         &self,
         delay: Duration,
@@ -255,13 +262,14 @@ impl EventLoop {
     /// assert_eq!(event_loop.time(), noon);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn call_at(
         &self,
         when: Duration,
         callback: impl FnOnce() + 'static,
     ) -> Result<TimerHandle, LoopClosed> {
         self.check_open()?;
-        let once = Once::new(callback);
+        let once = Once::new(callback, Location::caller());
         let key = self.0.timers.borrow_mut().insert(when, Timer::Call(CallRef(once.clone())));
         Ok(TimerHandle { once, when, key, of: self.downgrade() })
     }

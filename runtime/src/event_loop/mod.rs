@@ -25,6 +25,7 @@ pub use callbacks::{Handle, TimerHandle};
 
 use crate::async_gen::Asyncgens;
 use crate::clock::Clock;
+use crate::debug::Debug;
 use crate::errors::CloseRunning;
 use crate::exception::{ExceptionContext, ExceptionKind};
 use crate::executor::DefaultExecutor;
@@ -98,6 +99,7 @@ pub(crate) struct LoopInner {
     exception_handler: RefCell<Option<ExceptionHandler>>,
     pub(crate) executor: DefaultExecutor,
     pub(crate) arrivals: Arrivals,
+    pub(crate) debug: Debug,
 }
 
 /// Something is under way elsewhere whose outcome this loop will hear of: on virtual time the clock does not jump as
@@ -437,11 +439,12 @@ impl LoopInner {
         self.home.close(why);
         let timers = self.timers.borrow_mut().take_all();
         let reactor = self.reactor.borrow_mut().take();
-        let handler = self.exception_handler.borrow_mut().take();
+        let handlers = (self.exception_handler.take(), self.debug.take_handler());
         timers.into_iter().for_each(|timer| run_callback(|| drop(timer)));
         self.arrivals.take_all().into_iter().for_each(|arrival| run_callback(|| drop(arrival)));
         self.executor.close();
-        run_callback(|| drop(handler));
+        run_callback(|| drop(handlers.0));
+        run_callback(|| drop(handlers.1));
         match reactor {
             // The system shares it with the parent process: hands off.
             Some(reactor) if self.home.is_inherited() => reactor.abandon_in_child(),

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::AsFd;
+use std::panic::Location;
 use std::rc::Rc;
 
 use perloop_bridge::{Call, CallRef};
@@ -11,14 +12,21 @@ use crate::event_loop::EventLoop;
 use crate::reactor::Reactor;
 
 /// A callback that runs each time that its descriptor is ready.
-struct Repeated<F>(RefCell<F>);
+struct Repeated<F> {
+    callback: RefCell<F>,
+    made_at: &'static Location<'static>,
+}
 
 impl<F: FnMut()> Call for Repeated<F> {
     fn call(self: Rc<Self>) {
         // Borrowed already only if the callback turns its own loop, which is refused; then there is nothing to do.
-        if let Ok(mut callback) = self.0.try_borrow_mut() {
+        if let Ok(mut callback) = self.callback.try_borrow_mut() {
             callback();
         }
+    }
+
+    fn made_at(&self) -> Option<&'static Location<'static>> {
+        Some(self.made_at)
     }
 }
 
@@ -48,6 +56,7 @@ impl EventLoop {
     /// event_loop.run_forever()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn add_reader(&self, source: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
         // Held here as well, so that one that is refused is dropped outside of the borrow.
         let callback = repeated(callback);
@@ -95,6 +104,7 @@ impl EventLoop {
     /// there.read_exact(&mut [0])?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn add_writer(&self, source: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
         // Held here as well, so that one that is refused is dropped outside of the borrow.
         let callback = repeated(callback);
@@ -129,6 +139,7 @@ impl EventLoop {
     }
 }
 
+#[track_caller]
 fn repeated(callback: impl FnMut() + 'static) -> CallRef {
-    CallRef(Rc::new(Repeated(RefCell::new(callback))))
+    CallRef(Rc::new(Repeated { callback: RefCell::new(callback), made_at: Location::caller() }))
 }

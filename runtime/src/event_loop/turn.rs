@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use perloop_bridge::{CallRef, FutureError, Ready, Spin};
 
+use crate::debug::Timed;
 use crate::event_loop::{EventLoop, Timer, run_callback};
 use crate::exception::{ExceptionContext, ExceptionKind};
 use crate::task::step;
@@ -42,7 +43,20 @@ impl EventLoop {
         Ok(())
     }
 
+    #[inline]
     fn run_entry(&self, entry: Ready) {
+        if self.0.debug.is_on() { self.run_timed(entry) } else { self.run_one(entry) }
+    }
+
+    #[cold]
+    fn run_timed(&self, entry: Ready) {
+        let timed = Timed::begin(self, &entry);
+        self.run_one(entry);
+        timed.end(self);
+    }
+
+    #[inline]
+    fn run_one(&self, entry: Ready) {
         match entry {
             Ready::Step(task) => step::run(self, &task),
             Ready::Adopt(task) => step::adopt(self, &task),

@@ -1,6 +1,7 @@
 //! What a task can wait for on its loop, whatever its value: a task, or a future.
 
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 
 use perloop_bridge::{Panicked, TaskRef};
@@ -8,7 +9,7 @@ use perloop_bridge::{Panicked, TaskRef};
 use crate::cancel::Cancelled;
 use crate::current;
 use crate::loop_future::{AnyState, LoopFuture};
-use crate::task::done::{Watch, Watchers};
+use crate::task::done::{Placed, Watch, Watchers};
 use crate::task::{AnyTask, Task, TaskRecord};
 
 use sealed::{Inside, Sealed};
@@ -123,6 +124,15 @@ impl Awaited {
     /// Has `callback` called when it ends, or soon if it is done.
     pub(crate) fn add_callback(&self, callback: impl FnOnce(&Awaited) + 'static) -> u64 {
         super::done::add_callback(self, Box::new(callback))
+    }
+
+    /// As `add_callback`, for a user's, who wants to know where it came from.
+    pub(crate) fn add_user_callback(
+        &self,
+        callback: impl FnOnce(&Awaited) + 'static,
+        made_at: &'static Location<'static>,
+    ) -> u64 {
+        super::done::add_callback(self, Box::new(Placed::new(callback, made_at)))
     }
 
     /// False: it was not there any more.

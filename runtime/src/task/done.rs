@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
@@ -22,7 +23,45 @@ pub(crate) enum Watch {
     Callback(Callback),
 }
 
-pub(super) type Callback = Box<dyn FnOnce(&Awaited)>;
+pub(super) type Callback = Box<dyn OnEnd>;
+
+/// What is called at an end.
+pub(crate) trait OnEnd {
+    fn call(self: Box<Self>, ended: &Awaited);
+
+    fn made_at(&self) -> Option<&'static Location<'static>> {
+        None
+    }
+}
+
+/// The loop's own.
+impl<F: FnOnce(&Awaited)> OnEnd for F {
+    fn call(self: Box<Self>, ended: &Awaited) {
+        self(ended);
+    }
+}
+
+/// A user's.
+pub(super) struct Placed<F> {
+    callback: F,
+    made_at: &'static Location<'static>,
+}
+
+impl<F> Placed<F> {
+    pub(super) fn new(callback: F, made_at: &'static Location<'static>) -> Self {
+        Self { callback, made_at }
+    }
+}
+
+impl<F: FnOnce(&Awaited)> OnEnd for Placed<F> {
+    fn call(self: Box<Self>, ended: &Awaited) {
+        (self.callback)(ended);
+    }
+
+    fn made_at(&self) -> Option<&'static Location<'static>> {
+        Some(self.made_at)
+    }
+}
 
 /// Who waits for a task, and for whom it waits.
 #[derive(Debug, Default)]
@@ -93,18 +132,25 @@ impl fmt::Debug for Watchers {
 struct DoneCallback {
     ended: Awaited,
     callback: RefCell<Option<Callback>>,
+    made_at: Option<&'static Location<'static>>,
 }
 
 impl Call for DoneCallback {
     fn call(self: Rc<Self>) {
         if let Some(callback) = self.callback.take() {
-            callback(&self.ended);
+            callback.call(&self.ended);
         }
+    }
+
+    fn made_at(&self) -> Option<&'static Location<'static>> {
+        self.made_at
     }
 }
 
 fn queue_callback(event_loop: &EventLoop, ended: &Awaited, callback: Callback) {
-    let call = Rc::new(DoneCallback { ended: ended.clone(), callback: RefCell::new(Some(callback)) });
+    let made_at = callback.made_at();
+    let call =
+        Rc::new(DoneCallback { ended: ended.clone(), callback: RefCell::new(Some(callback)), made_at });
     event_loop.0.home.push(Ready::Call(CallRef(call)));
 }
 

@@ -332,12 +332,13 @@ impl AnyTask {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
+    #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Self) + 'static) -> CallbackKey {
         let callback = |ended: &Awaited| match ended {
             Awaited::Task(task) => callback(&Self(task.clone())),
             Awaited::Future(_) => unreachable!("a task's callback gets the task"),
         };
-        CallbackKey(self.as_awaited().add_callback(callback))
+        CallbackKey(self.as_awaited().add_user_callback(callback, Location::caller()))
     }
 
     /// Takes a callback back, and drops it, here and now: asyncio's `remove_done_callback`. False: it was taken back

@@ -84,7 +84,7 @@ fn run(world: &'static World, op: &'static Value, env: &Rc<Env>) -> ops::Done {
         script::watch(world, &this);
         main_body(work, inside).await;
     };
-    let builder = EventLoop::builder().name(&*label).virtual_time();
+    let builder = world.builder(&label);
     let ended = running(|| builder.run(main)).and_then(|()| taken(&outcome));
     world.follow(&event_loop(&label));
     done(world.tell(env, "run", ended), world, op, env)

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_types, reason = "a scenario is played by several threads")]
 
 mod coroutine;
+mod debug;
 mod driver;
 mod error;
 mod executor;

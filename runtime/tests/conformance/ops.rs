@@ -13,7 +13,7 @@ use crate::executor;
 use crate::world::{
     self, Env, Place, TaskEntry, Thing, World, current, error_value, event_loop, find, keep, task, task_name,
 };
-use crate::{driver, futures, generators, locks, queue, script, task_group, thread_future, timeouts};
+use crate::{debug, driver, futures, generators, locks, queue, script, task_group, thread_future, timeouts};
 
 /// How a list of ops ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,7 @@ pub(crate) fn one(world: &'static World, op: &'static Value, env: &Rc<Env>) -> D
         _ => {}
     }
     let value = plain(world, op, env)
+        .or_else(|| debug::op(op))
         .or_else(|| futures::op(world, op, env))
         .or_else(|| timeouts::op(world, op, env))
         .or_else(|| of_task(world, op, env))
@@ -175,6 +176,10 @@ fn drop_name(world: &World, name: &str, env: &Env) {
 fn running(world: &World, op: &Value, env: &Env) -> Result<EventLoop, Error> {
     match op.get("loop") {
         Some(name) => Ok(event_loop(&world.text(env, name))),
+        // A script has a loop's handle, which gives the loop in its own thread only.
+        None if matches!(env.place, Place::Script(..)) => {
+            world.loop_handle("loop").event_loop().map_err(|_| Error::misuse("wrong-thread"))
+        }
         None => get_running_loop().map_err(|_| Error::misuse("no-running-loop")),
     }
 }
@@ -313,7 +318,7 @@ fn of_loop(world: &'static World, op: &'static Value, env: &Env) -> Answer {
         "new_event_loop" => {
             let name = world.text(env, &op["name"]);
             world.new_loop_label();
-            world.keep_loop(&EventLoop::builder().name(name).virtual_time().build().expect("a loop"));
+            world.keep_loop(&world.builder(&name).build().expect("a loop"));
             Ok(Value::Null)
         }
         "set_event_loop" => {

@@ -16,7 +16,7 @@ use crate::world::{Env, Outcome, Thing, World, find, keep};
 pub(crate) fn op(world: &'static World, op: &'static Value, env: &Rc<Env>) -> Done {
     let verb = op["op"].as_str().expect("an op");
     if verb == "runner_new" {
-        let builder = EventLoop::builder().name(world.new_loop_label()).virtual_time();
+        let builder = world.builder(&world.new_loop_label());
         keep(&world.text(env, &op["name"]), Thing::Runner(Rc::new(Runner::with_builder(builder))));
         return Ok(Flow::Next);
     }

@@ -17,7 +17,7 @@ pub(crate) struct Case {
 }
 
 /// What the scenarios use and perloop does not have yet: ops and awaitables.
-const NOT_YET: &[&str] = &["set_debug"];
+const NOT_YET: &[&str] = &[];
 
 /// The types of objects that perloop has.
 const OBJECTS: &[&str] = &[
@@ -40,14 +40,13 @@ impl Case {
     /// What perloop lacks for the case, if anything.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         let by_hand = NEEDS.iter().find(|(name, _)| *name == self.name);
-        let debug = self.spec.get("debug").map(|_| "debug mode");
         let mut objects = self.spec["objects"].as_object().into_iter().flat_map(|objects| objects.values());
         let unknown =
             objects.find_map(|object| object["type"].as_str().filter(|kind| !OBJECTS.contains(kind)));
         let mut used = BTreeSet::new();
         collect(self.spec, &mut used);
         let op = NOT_YET.iter().copied().find(|missing| used.contains(missing));
-        by_hand.map(|(_, what)| *what).or(op).or(unknown).or(debug)
+        by_hand.map(|(_, what)| *what).or(op).or(unknown)
     }
 
     /// What in it is not of the format, if anything.

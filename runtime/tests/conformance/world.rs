@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use perloop::{
-    AnyTask, EventLoop, ExceptionContext, ExceptionKind, Handle, LoopFuture, LoopHandle, Runner,
-    TimeoutScope, TimerHandle, Yielder, current_task, get_running_loop,
+    AnyTask, Builder, EventLoop, ExceptionContext, ExceptionKind, Handle, LoopFuture, LoopHandle, Runner,
+    SlowCallback, TimeoutScope, TimerHandle, Yielder, current_task, get_running_loop,
 };
 use serde_json::{Value, json};
 
@@ -227,9 +227,18 @@ impl World {
         }
     }
 
+    /// What makes the scenario's loops.
+    pub(crate) fn builder(&self, name: &str) -> Builder {
+        EventLoop::builder().name(name).virtual_time().debug(self.spec["debug"] == true)
+    }
+
     /// Makes a loop known, under its own name and as the newest one.
     pub(crate) fn keep_loop(&'static self, event_loop: &EventLoop) {
         event_loop.set_exception_handler(Some(move |_: &EventLoop, context: &_| self.on_exception(context)));
+        let on_slow = move |_: &EventLoop, slow: &SlowCallback| {
+            self.emit("!", &format!("slow {}", millis(slow.took)));
+        };
+        event_loop.set_slow_callback_handler(Some(on_slow));
         for name in [event_loop.name(), "loop"] {
             keep(name, Thing::Loop(event_loop.clone()));
             self.keep_shared(name, Shared::Loop(event_loop.handle()));
