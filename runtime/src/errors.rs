@@ -291,6 +291,8 @@ pub enum LoopError {
     Forked(Forked),
     /// The task belongs to another loop.
     WrongLoop(WrongLoop),
+    /// A panic that nobody else heard of has ended it, see [`PanicPolicy::CloseLoop`](crate::PanicPolicy::CloseLoop).
+    Panicked(Panicked),
     /// The system refused what the loop waits with.
     Io(io::Error),
 }
@@ -312,6 +314,9 @@ impl fmt::Display for LoopError {
             Self::Cancelled(error) => error.fmt(f),
             Self::Forked(error) => error.fmt(f),
             Self::WrongLoop(error) => error.fmt(f),
+            Self::Panicked(error) => {
+                write!(f, "the event loop was closed, as its policy says, by a panic: {}", error.message())
+            }
             Self::Io(error) => write!(f, "the event loop could not wait for events: {error}"),
         }
     }
@@ -325,6 +330,7 @@ impl Error for LoopError {
             Self::Cancelled(error) => Some(error),
             Self::Forked(error) => Some(error),
             Self::WrongLoop(error) => Some(error),
+            Self::Panicked(error) => Some(error),
             Self::Io(error) => Some(error),
             Self::AlreadyRunning(_) | Self::AnotherLoopRunning(_) => None,
         }
@@ -360,6 +366,8 @@ pub enum RunError {
     LoopClosed(LoopClosed),
     /// The process was forked while it ran, and this is the child.
     Forked(Forked),
+    /// A panic that nobody else heard of has ended it, see [`PanicPolicy::CloseLoop`](crate::PanicPolicy::CloseLoop).
+    Panicked(Panicked),
     /// The system refused a descriptor, or to wait on it.
     Io(io::Error),
 }
@@ -379,6 +387,9 @@ impl fmt::Display for RunError {
             Self::RunnerClosed(error) => error.fmt(f),
             Self::LoopClosed(error) => error.fmt(f),
             Self::Forked(error) => error.fmt(f),
+            Self::Panicked(error) => {
+                write!(f, "the event loop was closed, as its policy says, by a panic: {}", error.message())
+            }
             Self::Io(error) => write!(f, "the event loop could not be made or could not wait: {error}"),
         }
     }
@@ -391,6 +402,7 @@ impl Error for RunError {
             Self::Interrupted(error) => Some(error),
             Self::Cancelled(error) => Some(error),
             Self::Stopped(error) => Some(error),
+            Self::Panicked(error) => Some(error),
             Self::RunnerClosed(error) => Some(error),
             Self::LoopClosed(error) => Some(error),
             Self::Forked(error) => Some(error),

@@ -11,7 +11,7 @@ use perloop_bridge::{
 use crate::current;
 use crate::debug::note_handed;
 use crate::errors::NotHome;
-use crate::event_loop::EventLoop;
+use crate::event_loop::{EventLoop, run_callback_of};
 use crate::task::{Seed, TaskRecord};
 
 /// Hands a future to a loop, from any thread, and gives a cross-thread future of its outcome: asyncio's
@@ -171,7 +171,7 @@ impl LoopHandle {
         let at = Location::caller();
         self.0.call_by(callback, move |callback| {
             note_handed(at);
-            callback();
+            run_callback_of(callback, |context| context.created_at = Some(at));
         })
     }
 

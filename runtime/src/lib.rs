@@ -257,7 +257,7 @@ pub use errors::{
     SetError, StoppedBeforeDone, TaskError, TimedOut, TimeoutNotActive, WaitError, WrongLoop,
 };
 pub use event_loop::{Builder, EventLoop, Handle, TimerHandle};
-pub use exception::{ExceptionContext, ExceptionKind};
+pub use exception::{ExceptionContext, ExceptionKind, PanicPolicy};
 pub use executor::{
     CapacityLimiter, ExecutorError, ExecutorTimedOut, JobError, LimiterToken, ThreadPoolBuilder,
     ThreadPoolExecutor, to_thread,

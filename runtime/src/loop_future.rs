@@ -23,7 +23,7 @@ use crate::task::{AnyTask, Awaited, CallbackKey, Failure, Task, step};
 pub(crate) struct Core {
     of: WeakLoop,
     loop_id: u32,
-    created_at: &'static Location<'static>,
+    pub(crate) created_at: &'static Location<'static>,
     stage: Cell<Stage>,
     /// How it ended, if without a value.
     error: RefCell<Option<TaskError>>,
@@ -216,7 +216,7 @@ impl Core {
                 self.created_at,
                 panicked.message()
             );
-            self.failure.set(panicked.clone(), self.of.clone(), message);
+            self.failure.set(panicked.clone(), self.of.clone(), message, self.created_at);
         }
         self.error.replace(Some(error));
         self.stage.set(Stage::Failed);

@@ -114,11 +114,8 @@ fn stop_after_all(event_loop: &EventLoop, tasks: &[AnyTask], stop: Rc<dyn Fn()>)
 
 fn report(event_loop: &EventLoop, task: &AnyTask) {
     if let Some(panicked) = task.exception() {
-        event_loop.call_exception_handler(&ExceptionContext {
-            kind: ExceptionKind::Shutdown,
-            message: panicked.message().to_owned(),
-            panicked: Some(panicked),
-            task: Some(task.clone()),
-        });
+        let context = ExceptionContext::of_panic(ExceptionKind::Shutdown, panicked);
+        let (task, created_at) = (Some(task.clone()), Some(task.created_at()));
+        event_loop.report(&ExceptionContext { task, created_at, ..context });
     }
 }

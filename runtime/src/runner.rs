@@ -216,6 +216,7 @@ fn run_error(error: LoopError) -> RunError {
         LoopError::Io(error) => RunError::Io(error),
         LoopError::AlreadyRunning(name) | LoopError::AnotherLoopRunning(name) => RunError::Nested(name),
         LoopError::Forked(error) => RunError::Forked(error),
+        LoopError::Panicked(panicked) => RunError::Panicked(panicked),
         LoopError::Closed(error) => RunError::LoopClosed(error),
         LoopError::WrongLoop(_) => unreachable!("only `run_until_done` can be given a task of another loop"),
     }

@@ -68,11 +68,8 @@ fn pass_on<T: Clone + 'static>(inner: &LoopFuture<T>, to: &Weak<State<T>>) {
 
 fn report(inner: &Awaited, of: &WeakLoop) {
     if let (Some(panicked), Some(own)) = (inner.failure(), of.upgrade()) {
-        own.call_exception_handler(&ExceptionContext {
-            kind: ExceptionKind::Shielded,
-            message: panicked.message().to_owned(),
-            panicked: Some(panicked),
-            task: None,
-        });
+        let context = ExceptionContext::of_panic(ExceptionKind::Shielded, panicked);
+        let (task, created_at) = (inner.task(), Some(inner.created_at()));
+        own.report(&ExceptionContext { task, created_at, ..context });
     }
 }

@@ -63,6 +63,7 @@ matrix! {
     SemaphorePermit<'static>: false false,
     SlowCallback: false false,
     NotHome: true true,
+    PanicPolicy: true true,
 }
 
 // Queues, and who waits for them.

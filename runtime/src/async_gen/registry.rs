@@ -104,6 +104,6 @@ impl EventLoop {
 
     fn report_asyncgen(&self, message: String, panicked: Option<Panicked>) {
         let kind = ExceptionKind::Asyncgen;
-        self.call_exception_handler(&ExceptionContext { kind, message, panicked, task: None });
+        self.report(&ExceptionContext { kind, panicked, ..ExceptionContext::new(message) });
     }
 }

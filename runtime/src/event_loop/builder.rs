@@ -15,6 +15,7 @@ use crate::current;
 use crate::debug::{self, Debug};
 use crate::errors::RunError;
 use crate::event_loop::{EventLoop, LoopInner};
+use crate::exception::PanicPolicy;
 use crate::executor::DefaultExecutor;
 use crate::handle::LoopHandle;
 use crate::reactor::{Reactor, WaitKind};
@@ -44,6 +45,7 @@ pub struct Builder {
     pub(crate) takes_ctrl_c: bool,
     /// None: as the environment says.
     is_debugged: Option<bool>,
+    panic_policy: PanicPolicy,
 }
 
 impl Builder {
@@ -55,6 +57,7 @@ impl Builder {
             wait: WaitKind::Native,
             takes_ctrl_c: true,
             is_debugged: None,
+            panic_policy: PanicPolicy::Report,
         }
     }
 
@@ -161,6 +164,24 @@ impl Builder {
         self
     }
 
+    /// Sets what becomes of the loop when a panic reaches its exception handler. By default the loop goes on.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{EventLoop, PanicPolicy, RunError, create_task, sleep};
+    /// use std::time::Duration;
+    ///
+    /// let outcome = EventLoop::builder().panic_policy(PanicPolicy::CloseLoop).run(async {
+    ///     create_task(async { panic!("nobody will ask") }); // detached
+    ///     sleep(Duration::from_secs(3600)).await;
+    /// });
+    /// assert!(matches!(outcome, Err(RunError::Panicked(_))));
+    /// ```
+    pub fn panic_policy(mut self, policy: PanicPolicy) -> Self {
+        self.panic_policy = policy;
+        self
+    }
+
     /// Makes the loop, in this thread, to which it belongs. It is not set as the thread's current one.
     ///
     /// # Errors
@@ -197,6 +218,8 @@ impl Builder {
             exception_handler: RefCell::new(None),
             executor: DefaultExecutor::default(),
             arrivals: Arrivals::default(),
+            panic_policy: self.panic_policy,
+            fatal: RefCell::new(None),
             debug: Debug::new(self.is_debugged.unwrap_or_else(debug::is_asked_for)),
         }));
         if self.has_virtual_time {

@@ -10,6 +10,7 @@ use perloop_bridge::{Call, CallRef, LoopClosed, Panicked, Ready};
 
 use crate::current;
 use crate::event_loop::{EventLoop, Timer, WeakLoop};
+use crate::exception::{ExceptionContext, ExceptionKind};
 use crate::timers::TimerKey;
 
 /// A callback that runs once, unless it is cancelled.
@@ -35,7 +36,10 @@ impl Once {
 impl Call for Once {
     fn call(self: Rc<Self>) {
         if let Some(callback) = self.callback.take() {
-            callback();
+            run_callback_of(callback, |context| {
+                context.created_at = Some(self.made_at);
+                context.handle = Some(Handle(self));
+            });
         }
     }
 
@@ -47,10 +51,16 @@ impl Call for Once {
 /// Runs foreign code as a callback of the running loop: a panic in it, or in what it drops, goes to the exception
 /// handler.
 pub(crate) fn run_callback(callback: impl FnOnce()) {
+    run_callback_of(callback, |_| ());
+}
+
+/// As `run_callback`; `describe` adds to what the handler is told.
+pub(crate) fn run_callback_of(callback: impl FnOnce(), describe: impl FnOnce(&mut ExceptionContext)) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(callback)) {
-        let panicked = Panicked::new(payload);
+        let mut context = ExceptionContext::of_panic(ExceptionKind::Callback, Panicked::new(payload));
+        describe(&mut context);
         if let Ok(running) = current::get_running_loop() {
-            running.report_callback(panicked);
+            running.report(&context);
         }
     }
 }

@@ -49,7 +49,8 @@ impl Drop for Running<'_> {
         event_loop.0.is_running.set(false);
         event_loop.0.is_stopping.set(false);
         tracing::trace!(target: "perloop", event_loop = event_loop.name(), "stop");
-        if std::thread::panicking() && !self.was_panicking {
+        let is_fatal = event_loop.0.fatal.borrow().is_some();
+        if is_fatal || (std::thread::panicking() && !self.was_panicking) {
             event_loop.die();
         } else if !event_loop.is_closed() {
             event_loop.0.home.set_running(false);
@@ -90,7 +91,7 @@ impl EventLoop {
             if self.is_inherited() {
                 return Err(LoopError::Forked(Forked));
             }
-            self.turn(None).map_err(LoopError::Io)?;
+            self.turn_once(None)?;
             if self.0.is_stopping.get() {
                 return Ok(());
             }
@@ -208,7 +209,19 @@ impl EventLoop {
     pub fn run_once(&self, max_wait: Option<Duration>) -> Result<(), LoopError> {
         let _running = Running::begin(self)?;
         self.poll_io_in_this_turn();
-        self.turn(max_wait).map_err(LoopError::Io)
+        self.turn_once(max_wait)
+    }
+
+    /// One turn, after which the loop may have to die.
+    fn turn_once(&self, max_wait: Option<Duration>) -> Result<(), LoopError> {
+        self.turn(max_wait).map_err(LoopError::Io)?;
+        if !self.0.is_stopping.get() {
+            return Ok(());
+        }
+        match &*self.0.fatal.borrow() {
+            Some(panicked) => Err(LoopError::Panicked(panicked.clone())),
+            None => Ok(()),
+        }
     }
 
     /// Returns when the loop has to be turned again, on its own clock, unless something comes from outside: zero if

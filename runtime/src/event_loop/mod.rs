@@ -20,14 +20,14 @@ use std::time::Duration;
 use perloop_bridge::{CallRef, Closing, Home, LoopClosed, Panicked, TaskRef};
 
 pub use builder::Builder;
-pub(crate) use callbacks::run_callback;
 pub use callbacks::{Handle, TimerHandle};
+pub(crate) use callbacks::{run_callback, run_callback_of};
 
 use crate::async_gen::Asyncgens;
 use crate::clock::Clock;
 use crate::debug::Debug;
 use crate::errors::CloseRunning;
-use crate::exception::{ExceptionContext, ExceptionKind};
+use crate::exception::{ExceptionHandler, PanicPolicy};
 use crate::executor::DefaultExecutor;
 use crate::handle::LoopHandle;
 use crate::reactor::Reactor;
@@ -75,8 +75,6 @@ impl fmt::Debug for LoopInner {
     }
 }
 
-type ExceptionHandler = Rc<dyn Fn(&EventLoop, &ExceptionContext)>;
-
 pub(crate) struct LoopInner {
     pub(crate) home: Home,
     handle: LoopHandle,
@@ -96,7 +94,10 @@ pub(crate) struct LoopInner {
     in_flight: Cell<usize>,
     /// The task whose step runs.
     pub(crate) current: RefCell<Option<TaskRef>>,
-    exception_handler: RefCell<Option<ExceptionHandler>>,
+    pub(crate) exception_handler: RefCell<Option<ExceptionHandler>>,
+    pub(crate) panic_policy: PanicPolicy,
+    /// The panic that the loop dies of, when its turn is over.
+    pub(crate) fatal: RefCell<Option<Panicked>>,
     pub(crate) executor: DefaultExecutor,
     pub(crate) arrivals: Arrivals,
     pub(crate) debug: Debug,
@@ -321,57 +322,6 @@ impl EventLoop {
     /// ```
     pub fn all_tasks(&self) -> Vec<AnyTask> {
         self.0.home.tasks().into_iter().map(AnyTask::new).collect()
-    }
-
-    /// Sets what is told of errors that nobody else hears of, or puts the default back, which is an error event for
-    /// `tracing`. The handler runs on the loop's thread and may use the loop: asyncio's `set_exception_handler`.
-    ///
-    /// A panic in the handler is an error event for `tracing`, and harms nothing else.
-    ///
-    /// # Examples
-    /// ```
-    /// use std::{cell::RefCell, rc::Rc};
-    /// use perloop::{EventLoop, ExceptionContext};
-    ///
-    /// let event_loop = perloop::new_event_loop()?;
-    /// let messages = Rc::new(RefCell::new(Vec::new()));
-    /// let log = Rc::clone(&messages);
-    /// event_loop.set_exception_handler(Some(move |_: &EventLoop, context: &ExceptionContext| {
-    ///     log.borrow_mut().push(context.message.clone());
-    /// }));
-    /// event_loop.call_soon(|| panic!("out of paper"))?;
-    /// event_loop.run_once(None)?;
-    /// assert_eq!(*messages.borrow(), ["out of paper"]);
-    ///
-    /// event_loop.set_exception_handler(None::<fn(&EventLoop, &ExceptionContext)>);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn set_exception_handler(&self, handler: Option<impl Fn(&Self, &ExceptionContext) + 'static>) {
-        let handler = handler.map(|handler| Rc::new(handler) as ExceptionHandler);
-        // The old one is dropped outside of the borrow.
-        let _old = self.0.exception_handler.replace(handler);
-    }
-
-    pub(crate) fn call_exception_handler(&self, context: &ExceptionContext) {
-        let handler = self.0.exception_handler.borrow().clone();
-        let Some(handler) = handler else {
-            tracing::error!(target: "perloop", event_loop = self.name(), "{context}");
-            return;
-        };
-        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || handler(self, context)));
-        // What it threw may panic when it is dropped; a `Panicked` does not.
-        if told.map_err(Panicked::new).is_err() {
-            tracing::error!(target: "perloop", event_loop = self.name(), "the exception handler panicked on: {context}");
-        }
-    }
-
-    pub(crate) fn report_callback(&self, panicked: Panicked) {
-        self.call_exception_handler(&ExceptionContext {
-            kind: ExceptionKind::Callback,
-            message: panicked.message().to_owned(),
-            panicked: Some(panicked),
-            task: None,
-        });
     }
 
     /// Closes the loop: everything that is queued is thrown away, submissions that it had not taken up are refused,

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use perloop_bridge::{Call, CallRef};
 
-use crate::event_loop::EventLoop;
+use crate::event_loop::{EventLoop, run_callback_of};
 use crate::reactor::Reactor;
 
 /// A callback that runs each time that its descriptor is ready.
@@ -21,7 +21,7 @@ impl<F: FnMut()> Call for Repeated<F> {
     fn call(self: Rc<Self>) {
         // Borrowed already only if the callback turns its own loop, which is refused; then there is nothing to do.
         if let Ok(mut callback) = self.callback.try_borrow_mut() {
-            callback();
+            run_callback_of(&mut *callback, |context| context.created_at = Some(self.made_at));
         }
     }
 

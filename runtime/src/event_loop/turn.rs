@@ -192,12 +192,8 @@ impl EventLoop {
             self.0.home.replace_bell(reactor.bell());
             replace_descriptor(&self.0.guest_fd, reactor)?;
         }
-        self.call_exception_handler(&ExceptionContext {
-            kind: ExceptionKind::Reactor,
-            message: error.to_string(),
-            panicked: None,
-            task: None,
-        });
+        let context = ExceptionContext::new(error.to_string());
+        self.report(&ExceptionContext { kind: ExceptionKind::Reactor, ..context });
         Ok(())
     }
 }

@@ -64,6 +64,21 @@ impl Awaited {
         }
     }
 
+    /// The task, if it is one.
+    pub(crate) fn task(&self) -> Option<AnyTask> {
+        match self {
+            Self::Task(task) => Some(AnyTask::new(task.clone())),
+            Self::Future(_) => None,
+        }
+    }
+
+    pub(crate) fn created_at(&self) -> &'static Location<'static> {
+        match self {
+            Self::Task(task) => task.record::<TaskRecord>().created_at(),
+            Self::Future(future) => future.core().created_at,
+        }
+    }
+
     /// The failure that it ended with; it counts as having asked.
     pub(crate) fn failure(&self) -> Option<Panicked> {
         match self {

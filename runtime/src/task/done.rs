@@ -11,7 +11,7 @@ use perloop_bridge::{Call, CallRef, Ready, TaskRef};
 
 use crate::current;
 use crate::errors::{TaskError, WrongLoop};
-use crate::event_loop::{EventLoop, run_callback};
+use crate::event_loop::{EventLoop, run_callback, run_callback_of};
 use crate::task::awaited::Awaited;
 use crate::task::{AnyTask, step};
 
@@ -138,7 +138,13 @@ struct DoneCallback {
 impl Call for DoneCallback {
     fn call(self: Rc<Self>) {
         if let Some(callback) = self.callback.take() {
-            callback.call(&self.ended);
+            run_callback_of(
+                || callback.call(&self.ended),
+                |context| {
+                    context.task = self.ended.task();
+                    context.created_at = self.made_at;
+                },
+            );
         }
     }
 

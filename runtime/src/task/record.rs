@@ -184,13 +184,15 @@ struct Report {
 }
 
 impl Failure {
-    pub(crate) fn set(&self, panicked: Panicked, to: WeakLoop, message: String) {
-        let context = Rc::new(ExceptionContext {
-            kind: ExceptionKind::NeverRetrieved,
-            message,
-            panicked: Some(panicked.clone()),
-            task: None,
-        });
+    pub(crate) fn set(
+        &self,
+        panicked: Panicked,
+        to: WeakLoop,
+        message: String,
+        created_at: &'static Location<'static>,
+    ) {
+        let context = ExceptionContext::of_panic(ExceptionKind::NeverRetrieved, panicked.clone());
+        let context = Rc::new(ExceptionContext { message, created_at: Some(created_at), ..context });
         self.panicked.replace(Some(panicked));
         self.report.replace(Some(Report { to, context }));
     }
@@ -215,7 +217,7 @@ impl Drop for Failure {
     fn drop(&mut self) {
         let Some(Report { to, context }) = self.report.take() else { return };
         match to.upgrade() {
-            Some(event_loop) => event_loop.call_exception_handler(&context),
+            Some(event_loop) => event_loop.report(&context),
             // Its handler is gone with it.
             None => tracing::error!(target: "perloop", "{context}"),
         }

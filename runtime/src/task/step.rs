@@ -147,7 +147,7 @@ fn note_failure(event_loop: &EventLoop, task: &TaskRef, publish: bool, panicked:
     } else {
         let (name, at) = (record.name(), record.created_at());
         let message = format!("task '{name}', created at {at}, panicked: {}", panicked.message());
-        failure.set(panicked, event_loop.downgrade(), message);
+        failure.set(panicked, event_loop.downgrade(), message, at);
     }
 }
 
