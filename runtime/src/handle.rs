@@ -8,6 +8,7 @@ use perloop_bridge::{
     CrossThreadFuture, FutureError, LoopClosed, Refused, Remote, Scope, ScopedFuture, WouldDeadlock,
 };
 
+use crate::context::Carried;
 use crate::current;
 use crate::debug::note_handed;
 use crate::errors::NotHome;
@@ -36,7 +37,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    on.noting_refusal(on.0.submit::<TaskRecord, F>(Seed::new(None, Location::caller()), future))
+    on.noting_refusal(on.0.submit::<TaskRecord, F>(Seed::handed_in(Location::caller()), future))
 }
 
 /// A loop, for any thread: `Clone + Send + Sync`; in asyncio other threads have the loop itself. It keeps neither the
@@ -168,10 +169,10 @@ impl LoopHandle {
     where
         F: FnOnce() + Send + 'static,
     {
-        let at = Location::caller();
+        let (at, carried) = (Location::caller(), Carried::now());
         self.0.call_by(callback, move |callback| {
             note_handed(at);
-            run_callback_of(callback, |context| context.created_at = Some(at));
+            run_callback_of(|| Carried::run(carried, callback), |context| context.created_at = Some(at));
         })
     }
 
@@ -196,7 +197,7 @@ impl LoopHandle {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        self.noting_refusal(self.0.submit_with::<TaskRecord, _, F>(Seed::new(None, Location::caller()), make))
+        self.noting_refusal(self.0.submit_with::<TaskRecord, _, F>(Seed::handed_in(Location::caller()), make))
     }
 
     fn noting_refusal<T>(&self, future: CrossThreadFuture<T>) -> CrossThreadFuture<T> {
@@ -226,7 +227,7 @@ impl LoopHandle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.0.try_submit::<TaskRecord, F>(Seed::new(None, Location::caller()), future)
+        self.0.try_submit::<TaskRecord, F>(Seed::handed_in(Location::caller()), future)
     }
 
     /// Runs a future on the loop and blocks until it has ended and is dropped there; so it may borrow from the
@@ -251,7 +252,7 @@ impl LoopHandle {
         F: Future + Send,
         F::Output: Send,
     {
-        self.0.block_on::<TaskRecord, F>(Seed::new(None, Location::caller()), future)
+        self.0.block_on::<TaskRecord, F>(Seed::handed_in(Location::caller()), future)
     }
 
     /// Calls `work` with a scope through which futures that borrow can be handed in, and blocks until all of them have
@@ -349,6 +350,6 @@ impl<'scope> LoopScope<'scope, '_> {
         F: Future + Send + 'scope,
         F::Output: Send + 'scope,
     {
-        self.0.submit(Seed::new(None, Location::caller()), future)
+        self.0.submit(Seed::handed_in(Location::caller()), future)
     }
 }

@@ -1,16 +1,16 @@
 //! [`Runner`]: one loop for several main futures, from making it to closing it.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::panic::Location;
-use std::rc::Rc;
 
+use crate::context::{Context, copy_context};
 use crate::current::{self, set_event_loop};
 use crate::errors::{Interrupted, LoopError, RunError, RunnerClosed};
 use crate::event_loop::{Builder, EventLoop};
 use crate::run::tear_down;
 use crate::signal::Interrupts;
-use crate::task::Seed;
+use crate::task::{AnyTask, Seed};
 
 /// Runs main futures one after the other on one loop, which keeps its tasks and timers between them: asyncio's
 /// `Runner`. [`run`](crate::run) is a runner for one run.
@@ -38,6 +38,8 @@ pub struct Runner {
     builder: Builder,
     event_loop: OnceCell<EventLoop>,
     is_closed: Cell<bool>,
+    /// What the main futures find, and set.
+    context: RefCell<Context>,
 }
 
 impl Runner {
@@ -63,7 +65,12 @@ impl Runner {
     /// # Ok::<(), perloop::RunError>(())
     /// ```
     pub fn with_builder(builder: Builder) -> Self {
-        Self { builder, event_loop: OnceCell::new(), is_closed: Cell::new(false) }
+        Self {
+            builder,
+            event_loop: OnceCell::new(),
+            is_closed: Cell::new(false),
+            context: RefCell::default(),
+        }
     }
 
     /// Returns the loop, and makes it if there is none yet: asyncio's `Runner.get_loop()`.
@@ -91,13 +98,15 @@ impl Runner {
         }
         let made = self.builder.clone().build().map_err(RunError::Io)?;
         let kept = self.event_loop.get_or_init(|| made).clone();
+        self.context.replace(copy_context());
         // The thread's loop before this one may be closed by that, and runs foreign destructors.
         drop(set_event_loop(Some(&kept)));
         Ok(kept)
     }
 
     /// Runs `main` as a task until it is done, and gives its value: asyncio's `Runner.run()`. `main` may borrow. Other
-    /// tasks run meanwhile, and what is left of them goes on in the next run.
+    /// tasks run meanwhile, and what is left of them goes on in the next run. What `main` sets in
+    /// [`ContextVar`](crate::ContextVar)s the next one finds.
     ///
     /// In the main thread Ctrl-C cancels `main`, as with [`run`](crate::run), and the runner can be used on.
     ///
@@ -132,14 +141,15 @@ impl Runner {
         let takes_ctrl_c = self.builder.takes_ctrl_c && current::is_main_thread();
         let interrupts =
             if takes_ctrl_c { Interrupts::watch(&event_loop).map_err(RunError::Io)? } else { None };
-        let task = Rc::new(Cell::new(None));
-        let outcome = event_loop.run_main(Seed::new(None, at), main, |main| {
+        let seed = Seed::with(None, at, Some(self.context.take()), None);
+        let main_task = MainTask { of: self, task: OnceCell::new() };
+        let outcome = event_loop.run_main(seed, main, |main| {
             if let Some(interrupts) = &interrupts {
                 interrupts.set_main(main.clone());
             }
-            task.set(Some(main));
+            main_task.task.get_or_init(|| main);
         });
-        outcome.map_err(|error| match (error, interrupts, task.take()) {
+        outcome.map_err(|error| match (error, interrupts, main_task.task.get()) {
             // Interrupted, unless there was another request beside that of Ctrl-C.
             (LoopError::Cancelled(_), Some(interrupts), Some(task))
                 if interrupts.has_come() && task.uncancel() == 0 =>
@@ -181,6 +191,20 @@ impl Runner {
         drop(set_event_loop(None));
         event_loop.close().expect("it does not run any more");
         torn_down.map_err(run_error)
+    }
+}
+
+/// The task of one run. However that ends, the runner keeps its context.
+struct MainTask<'a> {
+    of: &'a Runner,
+    task: OnceCell<AnyTask>,
+}
+
+impl Drop for MainTask<'_> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get() {
+            self.of.context.replace(task.record().take_context());
+        }
     }
 }
 

@@ -64,6 +64,10 @@ matrix! {
     SlowCallback: false false,
     NotHome: true true,
     PanicPolicy: true true,
+    Context: true true,
+    ContextVar<u8>: true true,
+    Token<u8>: true true,
+    ResetError: true true,
 }
 
 // Queues, and who waits for them.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use perloop_bridge::{Call, CallRef, LoopClosed, Panicked, Ready};
 
+use crate::context;
 use crate::current;
 use crate::event_loop::{EventLoop, Timer, WeakLoop};
 use crate::exception::{ExceptionContext, ExceptionKind};
@@ -22,7 +23,12 @@ struct Once {
 
 impl Once {
     fn new(callback: impl FnOnce() + 'static, made_at: &'static Location<'static>) -> Rc<Self> {
-        let callback: Box<dyn FnOnce()> = Box::new(callback);
+        let callback: Box<dyn FnOnce()> = if context::is_set() {
+            let mut context = context::copy_context();
+            Box::new(move || context.run(callback))
+        } else {
+            Box::new(callback)
+        };
         Rc::new(Self { callback: RefCell::new(Some(callback)), is_cancelled: Cell::new(false), made_at })
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use perloop_bridge::{Forked, FutureError};
 
+use crate::context::InLoop;
 use crate::current;
 use crate::errors::{LoopError, StoppedBeforeDone, WrongLoop};
 use crate::event_loop::{EventLoop, WeakLoop};
@@ -17,6 +18,7 @@ use crate::task::{AnyTask, Seed, TaskRecord, Waitable};
 struct Running<'a> {
     event_loop: &'a EventLoop,
     before: Option<EventLoop>,
+    context: Option<InLoop>,
     was_panicking: bool,
 }
 
@@ -35,7 +37,8 @@ impl<'a> Running<'a> {
         event_loop.0.is_running.set(true);
         event_loop.0.home.set_running(true);
         let before = current::set_running(Some(event_loop.clone()));
-        let running = Self { event_loop, before, was_panicking: std::thread::panicking() };
+        let context = Some(InLoop::enter());
+        let running = Self { event_loop, before, context, was_panicking: std::thread::panicking() };
         // A subscriber is foreign code: if it panics, the loop is not left running.
         tracing::trace!(target: "perloop", event_loop = event_loop.name(), "start");
         Ok(running)
@@ -45,6 +48,7 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let event_loop = self.event_loop;
+        drop(self.context.take());
         drop(current::set_running(self.before.take()));
         event_loop.0.is_running.set(false);
         event_loop.0.is_stopping.set(false);

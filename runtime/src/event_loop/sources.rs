@@ -1,6 +1,6 @@
 //! Descriptors that the loop watches: `add_reader` and its kin.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::Location;
@@ -8,12 +8,15 @@ use std::rc::Rc;
 
 use perloop_bridge::{Call, CallRef};
 
+use crate::context::{Context, copy_context};
 use crate::event_loop::{EventLoop, run_callback_of};
 use crate::reactor::Reactor;
 
 /// A callback that runs each time that its descriptor is ready.
 struct Repeated<F> {
     callback: RefCell<F>,
+    /// That of where it was given to the loop, and what it sets.
+    context: Cell<Context>,
     made_at: &'static Location<'static>,
 }
 
@@ -21,7 +24,10 @@ impl<F: FnMut()> Call for Repeated<F> {
     fn call(self: Rc<Self>) {
         // Borrowed already only if the callback turns its own loop, which is refused; then there is nothing to do.
         if let Ok(mut callback) = self.callback.try_borrow_mut() {
-            run_callback_of(&mut *callback, |context| context.created_at = Some(self.made_at));
+            let mut own = self.context.take();
+            let call = || if own.has_values() { own.run(&mut *callback) } else { callback() };
+            run_callback_of(call, |context| context.created_at = Some(self.made_at));
+            self.context.set(own);
         }
     }
 
@@ -141,5 +147,9 @@ impl EventLoop {
 
 #[track_caller]
 fn repeated(callback: impl FnMut() + 'static) -> CallRef {
-    CallRef(Rc::new(Repeated { callback: RefCell::new(callback), made_at: Location::caller() }))
+    CallRef(Rc::new(Repeated {
+        callback: RefCell::new(callback),
+        context: Cell::new(copy_context()),
+        made_at: Location::caller(),
+    }))
 }

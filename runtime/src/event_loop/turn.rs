@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use perloop_bridge::{CallRef, FutureError, Ready, Spin};
 
+use crate::context;
 use crate::debug::Timed;
 use crate::event_loop::{EventLoop, Timer, run_callback};
 use crate::exception::{ExceptionContext, ExceptionKind};
@@ -60,12 +61,19 @@ impl EventLoop {
         match entry {
             Ready::Step(task) => step::run(self, &task),
             Ready::Adopt(task) => step::adopt(self, &task),
-            Ready::Publish(task) => task.publish(),
-            Ready::Call(call) => run_callback(|| call.0.call()),
+            Ready::Publish(task) => {
+                task.publish();
+                context::clear();
+            }
+            Ready::Call(call) => {
+                run_callback(|| call.0.call());
+                context::clear();
+            }
             Ready::Handed(call) => {
                 if let Err(FutureError::Panicked(panicked)) = self.0.home.run_handed(call) {
                     self.report_callback(panicked);
                 }
+                context::clear();
             }
         }
     }

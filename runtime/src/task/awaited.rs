@@ -7,6 +7,7 @@ use std::rc::Rc;
 use perloop_bridge::{Panicked, TaskRef};
 
 use crate::cancel::Cancelled;
+use crate::context;
 use crate::current;
 use crate::loop_future::{AnyState, LoopFuture};
 use crate::task::done::{Placed, Watch, Watchers};
@@ -147,7 +148,12 @@ impl Awaited {
         callback: impl FnOnce(&Awaited) + 'static,
         made_at: &'static Location<'static>,
     ) -> u64 {
-        super::done::add_callback(self, Box::new(Placed::new(callback, made_at)))
+        if !context::is_set() {
+            return super::done::add_callback(self, Box::new(Placed::new(callback, made_at)));
+        }
+        let mut context = context::copy_context();
+        let in_context = move |ended: &Self| context.run(|| callback(ended));
+        super::done::add_callback(self, Box::new(Placed::new(in_context, made_at)))
     }
 
     /// False: it was not there any more.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use perloop_bridge::{Panicked, Record};
 
 use crate::cancel::{CancelState, Scopes};
+use crate::context::{self, Context};
 use crate::current;
 use crate::event_loop::{EventLoop, WeakLoop};
 use crate::exception::{ExceptionContext, ExceptionKind};
@@ -16,7 +17,7 @@ use crate::task::done::Waits;
 #[derive(Debug)]
 pub(crate) struct Seed {
     created_at: &'static Location<'static>,
-    /// For a task that has a name or a span.
+    /// For a task that has a name, a span or context variables.
     named: Option<Box<Named>>,
 }
 
@@ -24,14 +25,38 @@ pub(crate) struct Seed {
 struct Named {
     name: RefCell<Option<String>>,
     span: Option<tracing::Span>,
+    /// The span is the task's own, and has its name.
+    has_own_span: bool,
+    context: RefCell<Context>,
 }
 
 impl Seed {
+    /// Of a task that this thread makes, here.
     #[inline]
     pub(crate) fn new(name: Option<String>, created_at: &'static Location<'static>) -> Self {
-        let span = span_of(name.as_deref(), created_at);
-        let is_plain = name.is_none() && span.is_none();
-        let named = (!is_plain).then(|| Box::new(Named { name: RefCell::new(name), span }));
+        Self::with(name, created_at, None, None)
+    }
+
+    /// Of one that is handed in from here, maybe by another thread, whose span goes along.
+    pub(crate) fn handed_in(created_at: &'static Location<'static>) -> Self {
+        Self::with(None, created_at, None, context::current_span())
+    }
+
+    #[inline]
+    pub(crate) fn with(
+        name: Option<String>,
+        created_at: &'static Location<'static>,
+        context: Option<Context>,
+        outer_span: Option<tracing::Span>,
+    ) -> Self {
+        let own_span = span_of(name.as_deref(), created_at);
+        let has_own_span = own_span.is_some();
+        let span = own_span.or(outer_span);
+        let context = context.unwrap_or_else(context::copy_context);
+        let is_plain = name.is_none() && span.is_none() && !context.has_values();
+        let named = (!is_plain).then(|| {
+            Box::new(Named { name: RefCell::new(name), span, has_own_span, context: RefCell::new(context) })
+        });
         Self { created_at, named }
     }
 }
@@ -110,7 +135,7 @@ impl TaskRecord {
 
     pub(crate) fn set_name(&self, name: String) {
         let named = self.apart().named.get_or_init(Box::default);
-        if let Some(span) = &named.span {
+        if let Some(span) = named.span.as_ref().filter(|_| named.has_own_span) {
             span.record("task.name", name.as_str());
         }
         named.name.replace(Some(name));
@@ -123,6 +148,18 @@ impl TaskRecord {
     /// The task's span, if anybody listens.
     pub(crate) fn span(&self) -> Option<&tracing::Span> {
         self.named()?.span.as_ref()
+    }
+
+    /// Its context variables, while no step of it runs.
+    #[inline]
+    pub(crate) fn take_context(&self) -> Context {
+        self.named().map(|named| named.context.take()).unwrap_or_default()
+    }
+
+    pub(crate) fn set_context(&self, context: Context) {
+        if context.has_values() {
+            self.apart().named.get_or_init(Box::default).context.replace(context);
+        }
     }
 
     #[inline]
@@ -221,5 +258,20 @@ impl Drop for Failure {
             // Its handler is gone with it.
             None => tracing::error!(target: "perloop", "{context}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::OnceCell;
+
+    use super::{Named, Seed, TaskRecord};
+
+    /// A small task is one of two cache lines because of this.
+    #[test]
+    fn names_spans_and_contexts_lie_apart_from_a_task_s_record() {
+        assert_eq!(size_of::<TaskRecord>(), 32);
+        assert_eq!(size_of::<Seed>(), 2 * size_of::<usize>());
+        assert_eq!(size_of::<OnceCell<Box<Named>>>(), size_of::<usize>());
     }
 }
