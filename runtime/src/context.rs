@@ -421,28 +421,24 @@ pub fn copy_context() -> Context {
     CURRENT.try_with(|current| current.borrow().clone()).unwrap_or_default()
 }
 
-/// A task's context is the current one during its step. What the step sets stays with the task.
-pub(crate) struct InStep<'a> {
-    record: &'a TaskRecord,
-    outer: Context,
-}
-
-impl<'a> InStep<'a> {
-    #[inline]
-    pub(crate) fn enter(record: &'a TaskRecord) -> Self {
-        let own = record.take_context();
-        let outer = if own.has_values() || is_set() { replace(own) } else { Context::new() };
-        Self { record, outer }
+/// A task's context is the current one during its step, which is all that happens in `step`. What the step sets stays
+/// with the task. No panic gets through here but one of the loop's own, which ends the loop.
+#[inline(always)]
+pub(crate) fn in_step(record: &TaskRecord, step: impl FnOnce()) {
+    if is_set() || record.may_have_context() {
+        return in_context_of(record, step);
+    }
+    step();
+    if is_set() {
+        record.set_context(replace(Context::new()));
     }
 }
 
-impl Drop for InStep<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if is_set() || self.outer.has_values() {
-            self.record.set_context(replace(std::mem::take(&mut self.outer)));
-        }
-    }
+#[inline(never)]
+fn in_context_of(record: &TaskRecord, step: impl FnOnce()) {
+    let outer = replace(record.take_context());
+    step();
+    record.set_context(replace(outer));
 }
 
 /// The loop's thread has the empty context while it turns; who called has the old one again afterwards.
@@ -465,6 +461,7 @@ impl Drop for InLoop {
 }
 
 /// The span that is entered in this thread, if anybody listens.
+#[inline]
 pub(crate) fn current_span() -> Option<Span> {
     if LevelFilter::current() == LevelFilter::OFF {
         return None;
@@ -480,7 +477,13 @@ pub(crate) struct Carried {
 
 impl Carried {
     /// None if there is nothing to carry.
+    #[inline]
     pub(crate) fn now() -> Option<Box<Self>> {
+        if is_set() || LevelFilter::current() != LevelFilter::OFF { Self::collect() } else { None }
+    }
+
+    #[cold]
+    fn collect() -> Option<Box<Self>> {
         let (context, span) = (copy_context(), current_span());
         (context.has_values() || span.is_some()).then(|| Box::new(Self { context, span }))
     }

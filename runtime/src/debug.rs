@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use perloop_bridge::{Panicked, Ready};
 
-use crate::current;
 use crate::event_loop::EventLoop;
 use crate::task::AnyTask;
 
@@ -30,18 +29,18 @@ pub(crate) struct Debug {
     is_on: Cell<bool>,
     slow: Cell<Duration>,
     handler: RefCell<Option<SlowHandler>>,
-    /// Where the callback that runs was handed in, by another thread.
-    handed_at: Cell<Option<&'static Location<'static>>>,
+}
+
+thread_local! {
+    /// Is something being timed?
+    static IS_TIMED: Cell<bool> = const { Cell::new(false) };
+    /// Where the callback that is being timed was handed in, by another thread.
+    static HANDED_AT: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
 
 impl Debug {
     pub(crate) fn new(is_on: bool) -> Self {
-        Self {
-            is_on: Cell::new(is_on),
-            slow: Cell::new(SLOW),
-            handler: RefCell::default(),
-            handed_at: Cell::default(),
-        }
+        Self { is_on: Cell::new(is_on), slow: Cell::new(SLOW), handler: RefCell::default() }
     }
 
     #[inline]
@@ -120,13 +119,15 @@ impl Timed {
             // It has no record yet; or it says by itself where it comes from.
             Ready::Adopt(_) | Ready::Handed(_) => (None, None),
         };
-        event_loop.0.debug.handed_at.set(None);
+        IS_TIMED.set(true);
+        HANDED_AT.set(None);
         Self { began: event_loop.time(), task, created_at }
     }
 
     pub(crate) fn end(self, event_loop: &EventLoop) {
         let took = event_loop.time().saturating_sub(self.began);
-        let created_at = self.created_at.or(event_loop.0.debug.handed_at.take());
+        IS_TIMED.set(false);
+        let created_at = self.created_at.or(HANDED_AT.take());
         if took >= event_loop.0.debug.slow.get() {
             event_loop.report_slow(&SlowCallback { took, task: self.task, created_at });
         }
@@ -134,14 +135,11 @@ impl Timed {
 }
 
 /// A callback that was handed in begins.
+#[inline]
 pub(crate) fn note_handed(at: &'static Location<'static>) {
-    let note = |running: &EventLoop| {
-        if running.0.debug.is_on() {
-            running.0.debug.handed_at.set(Some(at));
-        }
-    };
-    // It runs on a loop.
-    let _running = current::with_running(note);
+    if IS_TIMED.get() {
+        HANDED_AT.set(Some(at));
+    }
 }
 
 impl EventLoop {

@@ -95,9 +95,9 @@ impl EventLoop {
             if self.is_inherited() {
                 return Err(LoopError::Forked(Forked));
             }
-            self.turn_once(None)?;
+            self.turn(None).map_err(LoopError::Io)?;
             if self.0.is_stopping.get() {
-                return Ok(());
+                return self.check_alive();
             }
         }
     }
@@ -213,15 +213,12 @@ impl EventLoop {
     pub fn run_once(&self, max_wait: Option<Duration>) -> Result<(), LoopError> {
         let _running = Running::begin(self)?;
         self.poll_io_in_this_turn();
-        self.turn_once(max_wait)
+        self.turn(max_wait).map_err(LoopError::Io)?;
+        self.check_alive()
     }
 
-    /// One turn, after which the loop may have to die.
-    fn turn_once(&self, max_wait: Option<Duration>) -> Result<(), LoopError> {
-        self.turn(max_wait).map_err(LoopError::Io)?;
-        if !self.0.is_stopping.get() {
-            return Ok(());
-        }
+    /// After a turn that was asked to be the last one: is that because the loop has to die?
+    fn check_alive(&self) -> Result<(), LoopError> {
         match &*self.0.fatal.borrow() {
             Some(panicked) => Err(LoopError::Panicked(panicked.clone())),
             None => Ok(()),

@@ -50,13 +50,14 @@ impl EventLoop {
     }
 
     #[cold]
+    #[inline(never)]
     fn run_timed(&self, entry: Ready) {
         let timed = Timed::begin(self, &entry);
         self.run_one(entry);
         timed.end(self);
     }
 
-    #[inline]
+    #[inline(always)]
     fn run_one(&self, entry: Ready) {
         match entry {
             Ready::Step(task) => step::run(self, &task),

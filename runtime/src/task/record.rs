@@ -34,15 +34,21 @@ impl Seed {
     /// Of a task that this thread makes, here.
     #[inline]
     pub(crate) fn new(name: Option<String>, created_at: &'static Location<'static>) -> Self {
+        if name.is_none() && !tracing::level_enabled!(tracing::Level::TRACE) && !context::is_set() {
+            return Self { created_at, named: None };
+        }
         Self::with(name, created_at, None, None)
     }
 
     /// Of one that is handed in from here, maybe by another thread, whose span goes along.
+    #[inline]
     pub(crate) fn handed_in(created_at: &'static Location<'static>) -> Self {
-        Self::with(None, created_at, None, context::current_span())
+        match context::current_span() {
+            None => Self::new(None, created_at),
+            span => Self::with(None, created_at, None, span),
+        }
     }
 
-    #[inline]
     pub(crate) fn with(
         name: Option<String>,
         created_at: &'static Location<'static>,
@@ -148,6 +154,11 @@ impl TaskRecord {
     /// The task's span, if anybody listens.
     pub(crate) fn span(&self) -> Option<&tracing::Span> {
         self.named()?.span.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn may_have_context(&self) -> bool {
+        self.named().is_some()
     }
 
     /// Its context variables, while no step of it runs.

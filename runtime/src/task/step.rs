@@ -7,7 +7,7 @@ use std::sync::Arc;
 use perloop_bridge::{FutureError, Panicked, Ready, Stepped, TaskRef, drop_cancelled};
 
 use crate::cancel::Cancelled;
-use crate::context::InStep;
+use crate::context;
 use crate::current;
 use crate::event_loop::EventLoop;
 use crate::loop_future;
@@ -73,7 +73,11 @@ pub(crate) fn run(event_loop: &EventLoop, task: &TaskRef) {
     let record: &TaskRecord = task.record();
     let _span = record.span().map(tracing::Span::enter);
     let _current = Current::enter(event_loop, task);
-    let _context = InStep::enter(record);
+    context::in_step(record, || deliver_or_poll(event_loop, task, record));
+}
+
+#[inline(always)]
+fn deliver_or_poll(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord) {
     let has_begun = record.has_begun.replace(true);
     if let Some(rare) = record.rare_if_any()
         && let came_late = rare.cancel.is_waiting()
