@@ -281,6 +281,33 @@ impl Home {
         self.make(&Cell::<R, F>::TAKEABLE, record, body)
     }
 
+    /// As [`spawn`](Self::spawn), but no step is queued: the first one is the caller's, here and now.
+    ///
+    /// # Panics
+    /// As `spawn`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::Stepped;
+    ///
+    /// let task = home.spawn_unqueued(|| (), async { 42 });
+    /// assert_eq!(home.ready_len(), 0);
+    /// assert_eq!(task.poll(), Stepped::Ended { publish: false });
+    /// assert_eq!(task.take(), Some(Ok(42)));
+    /// ```
+    pub fn spawn_unqueued<R: Record, F: Future + 'static>(
+        &self,
+        record: impl FnOnce() -> R,
+        body: F,
+    ) -> TaskRef {
+        assert!(!self.is_closed(), "the runtime refuses tasks on a closed loop");
+        TaskRef::make(&Cell::<R, F>::TAKEABLE, self.core.as_ptr(), record, body)
+    }
+
     /// A task whose first step is queued.
     #[inline]
     pub(crate) fn make<R: Record, F: Future>(

@@ -258,7 +258,7 @@ pub use errors::{
     CloseRunning, Interrupted, LoopError, NoEventLoop, NoRunningLoop, NotHome, RunError, RunnerClosed,
     SetError, StoppedBeforeDone, TaskError, TimedOut, TimeoutNotActive, WaitError, WrongLoop,
 };
-pub use event_loop::{Builder, EventLoop, Handle, TimerHandle};
+pub use event_loop::{Builder, EventLoop, Handle, TaskBuilder, TimerHandle};
 pub use exception::{ExceptionContext, ExceptionKind, PanicPolicy};
 pub use executor::{
     CapacityLimiter, ExecutorError, ExecutorTimedOut, JobError, LimiterToken, ThreadPoolBuilder,

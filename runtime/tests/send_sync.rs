@@ -41,6 +41,7 @@ type Moved = Cell<()>;
 matrix! {
     EventLoop: false false,
     Runner: false false,
+    TaskBuilder<'static>: false false,
     Handle: false false,
     TimerHandle: false false,
     AnyTask: false false,

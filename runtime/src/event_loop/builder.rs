@@ -46,6 +46,7 @@ pub struct Builder {
     /// None: as the environment says.
     is_debugged: Option<bool>,
     panic_policy: PanicPolicy,
+    is_eager: bool,
 }
 
 impl Builder {
@@ -58,6 +59,7 @@ impl Builder {
             takes_ctrl_c: true,
             is_debugged: None,
             panic_policy: PanicPolicy::Report,
+            is_eager: false,
         }
     }
 
@@ -182,6 +184,25 @@ impl Builder {
         self
     }
 
+    /// Sets whether tasks that are made while the loop runs take their first step at once: asyncio's
+    /// `eager_task_factory`. They do not by default. See [`TaskBuilder::eager_start`](crate::TaskBuilder::eager_start).
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{EventLoop, create_task};
+    ///
+    /// let is_done = EventLoop::builder().eager_start(true).run(async {
+    ///     let task = create_task(async { 42 });
+    ///     task.done() // without a turn between
+    /// })?;
+    /// assert!(is_done);
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn eager_start(mut self, is_eager: bool) -> Self {
+        self.is_eager = is_eager;
+        self
+    }
+
     /// Makes the loop, in this thread, to which it belongs. It is not set as the thread's current one.
     ///
     /// # Errors
@@ -220,6 +241,7 @@ impl Builder {
             arrivals: Arrivals::default(),
             panic_policy: self.panic_policy,
             fatal: RefCell::new(None),
+            is_eager: self.is_eager,
             debug: Debug::new(self.is_debugged.unwrap_or_else(debug::is_asked_for)),
         }));
         if self.has_virtual_time {

@@ -6,6 +6,7 @@
 mod builder;
 mod callbacks;
 mod drive;
+mod eager;
 mod sources;
 mod turn;
 
@@ -22,6 +23,7 @@ use perloop_bridge::{CallRef, Closing, Home, LoopClosed, Panicked, TaskRef};
 pub use builder::Builder;
 pub use callbacks::{Handle, TimerHandle};
 pub(crate) use callbacks::{run_callback, run_callback_of};
+pub use eager::TaskBuilder;
 
 use crate::async_gen::Asyncgens;
 use crate::clock::Clock;
@@ -101,6 +103,7 @@ pub(crate) struct LoopInner {
     pub(crate) executor: DefaultExecutor,
     pub(crate) arrivals: Arrivals,
     pub(crate) debug: Debug,
+    is_eager: bool,
 }
 
 /// Something is under way elsewhere whose outcome this loop will hear of: on virtual time the clock does not jump as
@@ -297,6 +300,15 @@ impl EventLoop {
 
     #[inline]
     pub(crate) fn spawn<F: Future + 'static>(&self, seed: Seed, future: F) -> Task<F::Output> {
+        if self.starts_eagerly() {
+            return self.spawn_eagerly(seed, future);
+        }
+        self.spawn_queued(seed, future)
+    }
+
+    /// The first step runs in the next turn.
+    #[inline]
+    fn spawn_queued<F: Future + 'static>(&self, seed: Seed, future: F) -> Task<F::Output> {
         Task::new(self.0.home.spawn(|| TaskRecord::new(seed, self), future))
     }
 

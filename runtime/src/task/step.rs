@@ -18,21 +18,23 @@ pub(crate) fn current() -> Option<TaskRef> {
     current::with_running(|running| running.0.current.borrow().clone()).ok().flatten()
 }
 
-/// Makes a task its loop's current one, as long as this lives. Steps do not nest.
-struct Current<'a>(&'a RefCell<Option<TaskRef>>);
+/// Makes a task its loop's current one, as long as this lives. Only a task that starts eagerly has one before it.
+struct Current<'a> {
+    current: &'a RefCell<Option<TaskRef>>,
+    before: Option<TaskRef>,
+}
 
 impl<'a> Current<'a> {
     fn enter(event_loop: &'a EventLoop, task: &TaskRef) -> Self {
         let current = &event_loop.0.current;
         let before = current.replace(Some(task.clone()));
-        debug_assert!(before.is_none(), "a step inside of a step");
-        Self(current)
+        Self { current, before }
     }
 }
 
 impl Drop for Current<'_> {
     fn drop(&mut self) {
-        drop(self.0.take());
+        drop(self.current.replace(self.before.take()));
     }
 }
 
@@ -49,7 +51,7 @@ pub(crate) fn adopt(event_loop: &EventLoop, task: &TaskRef) {
         if tracing::level_enabled!(tracing::Level::TRACE) {
             note_adoption(event_loop);
         }
-        task.wake();
+        if event_loop.starts_eagerly() { run(event_loop, task) } else { task.wake() }
     }
 }
 

@@ -245,6 +245,11 @@ impl<E: 'static> TaskGroup<E> {
         let number = group.children_made.get();
         group.children_made.set(number + 1);
         group.children.borrow_mut().insert(number, (*task).clone());
+        if task.done() {
+            // It started eagerly: there is no end left to wait for.
+            group.child_ended(number, &task, take_error());
+            return Ok(task);
+        }
         // The child does not keep the group: who runs the scope does.
         let weak: Weak<Group<E>> = Rc::downgrade(group);
         task.add_done_callback(move |child| {
