@@ -254,13 +254,10 @@ impl EventLoop {
     }
 
     fn die_of(&self, panicked: &Panicked) {
-        if !self.is_running() {
-            return self.die();
-        }
         // The first one is the reason.
         let first = self.0.fatal.take().unwrap_or_else(|| panicked.clone());
         self.0.fatal.replace(Some(first));
-        self.stop();
+        if self.is_running() { self.stop() } else { self.die() }
     }
 
     pub(crate) fn report_callback(&self, panicked: Panicked) {

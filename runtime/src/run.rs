@@ -77,6 +77,7 @@ pub(crate) fn tear_down(event_loop: &EventLoop) -> Result<(), LoopError> {
         }
         event_loop.run_until(|stop| stop_after_all(event_loop, &tasks, stop))?;
         tasks.iter().for_each(|task| report(event_loop, task));
+        event_loop.check_alive()?;
     }
     finish(event_loop, event_loop.shutdown_asyncgens())?;
     finish(event_loop, async {

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use perloop::{
     Context, ContextVar, EventLoop, LoopThread, ResetError, Runner, TaskGroup, copy_context, create_future,
-    create_task, get_running_loop, new_event_loop, run, run_coroutine_threadsafe, sleep, yield_now,
+    create_task, get_running_loop, new_event_loop, run, run_coroutine_threadsafe, sleep, to_thread,
+    yield_now,
 };
 
 static USER: ContextVar<&str> = ContextVar::new("user");
@@ -178,6 +179,24 @@ fn what_is_handed_to_another_thread_takes_the_values_along() {
     // And nothing of it stays there.
     let bare = std::thread::spawn(move || worker.block_on(look()));
     assert_eq!(bare.join().unwrap(), Ok(None));
+}
+
+#[test]
+fn what_a_pool_runs_takes_the_values_along_and_leaves_none_there() {
+    run(async {
+        USER.set("caller");
+        let job = || {
+            let seen = USER.get();
+            USER.set("job");
+            seen
+        };
+        assert_eq!(to_thread(job).await.unwrap(), Some("caller"));
+        assert_eq!(USER.get(), Some("caller"));
+        let bare = create_task(async { to_thread(|| USER.get()).await.unwrap() });
+        assert_eq!(bare.await, Ok(Some("caller")));
+    })
+    .unwrap();
+    assert_eq!(run(async { to_thread(|| USER.get()).await.unwrap() }).unwrap(), None);
 }
 
 #[test]

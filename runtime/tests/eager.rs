@@ -126,7 +126,7 @@ fn the_maker_s_wait_is_not_the_task_s() {
     eagerly(async {
         let future = create_future();
         let of_task = future.clone();
-        let waiter = create_task(async move { of_task.await });
+        let waiter = create_task(of_task);
         let maker = current_task().unwrap().unwrap();
         // The request goes to what the maker waits for, and not to what its eager task does.
         get_running_loop().unwrap().call_soon(move || assert!(maker.cancel())).unwrap();

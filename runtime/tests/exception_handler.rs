@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use perloop::{
     Builder, EventLoop, ExceptionContext, ExceptionKind, FutureError, JoinError, LoopError, LoopThread,
-    PanicPolicy, RunError, TaskError, create_task, new_event_loop, run_coroutine_threadsafe, shield, sleep,
-    yield_now,
+    PanicPolicy, RunError, TaskError, catch_cancelled, create_task, new_event_loop, run_coroutine_threadsafe,
+    shield, sleep, yield_now,
 };
 
 /// What a handler was told.
@@ -169,6 +169,21 @@ fn run_tells_of_the_panic_and_main_is_dropped() {
     });
     assert!(matches!(&outcome, Err(RunError::Panicked(panicked)) if panicked.message() == "meant"));
     assert_eq!(Rc::strong_count(&dropped), 1);
+}
+
+#[test]
+fn run_tells_of_a_panic_while_it_ended_what_was_left() {
+    let outcome = closing().run(async {
+        create_task(async {
+            catch_cancelled(pending::<()>()).await.unwrap_err();
+            fail();
+        });
+        yield_now().await;
+    });
+    assert!(
+        matches!(&outcome, Err(RunError::Panicked(panicked)) if panicked.message() == "meant"),
+        "{outcome:?}"
+    );
 }
 
 #[test]

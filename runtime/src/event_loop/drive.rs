@@ -217,8 +217,8 @@ impl EventLoop {
         self.check_alive()
     }
 
-    /// After a turn that was asked to be the last one: is that because the loop has to die?
-    fn check_alive(&self) -> Result<(), LoopError> {
+    /// Does the loop have to die of a panic, or has it?
+    pub(crate) fn check_alive(&self) -> Result<(), LoopError> {
         match &*self.0.fatal.borrow() {
             Some(panicked) => Err(LoopError::Panicked(panicked.clone())),
             None => Ok(()),

@@ -4,20 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use perloop_bridge::{CrossThreadFuture, Panicked, Promise};
 
-/// What a job takes along from where it was handed in. The one place where that is captured.
-struct Surroundings {
-    span: tracing::Span,
-}
-
-impl Surroundings {
-    fn capture() -> Self {
-        Self { span: tracing::Span::current() }
-    }
-
-    fn run<T>(self, work: impl FnOnce() -> T) -> T {
-        self.span.in_scope(work)
-    }
-}
+use crate::context::Carried;
 
 /// What a worker takes out of the queue.
 pub(super) struct Job(Box<dyn FnOnce() + Send>);
@@ -30,13 +17,13 @@ impl Job {
         T: Send + 'static,
     {
         let (mut promise, future) = Promise::new();
-        let around = Surroundings::capture();
+        let carried = Carried::now();
         let work = Box::new(move || {
             if !promise.set_running_or_notify_cancel() {
                 // It was taken back.
                 return;
             }
-            let set = match catch_unwind(AssertUnwindSafe(|| around.run(work))) {
+            let set = match catch_unwind(AssertUnwindSafe(|| Carried::run(carried, work))) {
                 Ok(value) => promise.set_result(value),
                 Err(payload) => promise.set_exception(Panicked::new(payload)),
             };
