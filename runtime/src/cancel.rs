@@ -93,7 +93,8 @@ impl Cancelled {
         self.is_generator_exit
     }
 
-    /// Returns the message that came with the request, see [`AnyTask::cancel_with`](crate::AnyTask::cancel_with).
+    /// Returns the message that came with the request, see [`AnyTask::cancel_with`](crate::AnyTask::cancel_with): the
+    /// `args` of asyncio's `CancelledError`.
     ///
     /// # Examples
     /// ```

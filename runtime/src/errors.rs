@@ -443,7 +443,7 @@ pub enum TaskError {
 }
 
 impl TaskError {
-    /// Says whether the task ended cancelled.
+    /// Says whether the task ended cancelled: asyncio's `CancelledError`.
     ///
     /// # Examples
     /// ```

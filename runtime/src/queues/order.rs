@@ -31,7 +31,7 @@ pub trait Items<T>: Default {
     fn len(&self) -> usize;
 }
 
-/// First in, first out: the order of a [`Queue`](crate::Queue).
+/// First in, first out: the order of a [`Queue`](crate::Queue), asyncio's `Queue`.
 ///
 /// # Examples
 /// ```
@@ -43,7 +43,7 @@ pub trait Items<T>: Default {
 #[derive(Debug)]
 pub struct Fifo<T>(VecDeque<T>);
 
-/// Last in, first out: the order of a [`LifoQueue`](crate::LifoQueue).
+/// Last in, first out: the order of a [`LifoQueue`](crate::LifoQueue), asyncio's `LifoQueue`.
 ///
 /// # Examples
 /// ```
@@ -57,7 +57,8 @@ pub struct Fifo<T>(VecDeque<T>);
 #[derive(Debug)]
 pub struct Lifo<T>(Vec<T>);
 
-/// The least first, at the moment of the get: the order of a [`PriorityQueue`](crate::PriorityQueue).
+/// The least first, at the moment of the get: the order of a [`PriorityQueue`](crate::PriorityQueue), asyncio's
+/// `PriorityQueue`.
 ///
 /// # Examples
 /// ```
