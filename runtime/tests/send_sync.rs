@@ -88,6 +88,24 @@ matrix! {
     TaskDoneTooOften: true true,
 }
 
+// Generators run in the tasks that ask them.
+matrix! {
+    AsyncGenerator<()>: false false,
+    Anext<'static, ()>: false false,
+    Aclose<'static, ()>: false false,
+    Yielder<()>: false false,
+    Yield<'static, ()>: false false,
+    BodyEnd<Moved>: true false,
+}
+
+// Pools are any thread's, what limits a loop's use of them is the loop's.
+matrix! {
+    ThreadPoolExecutor: true true,
+    ThreadPoolBuilder: true true,
+    CapacityLimiter: false false,
+    LimiterToken: false false,
+}
+
 // Other threads have these.
 matrix! {
     Builder: true true,
@@ -115,6 +133,8 @@ matrix! {
 matrix! {
     Sleep: true true,
     YieldNow: true true,
+    Interval: true true,
+    MissedTickBehavior: true true,
     CatchCancelled<Sleep>: true true,
     CatchCancelled<Moved>: true false,
     CatchCancelled<Local>: false false,
@@ -151,6 +171,10 @@ matrix! {
     TimeoutNotActive: true true,
     WaitError: true true,
     ExceptionKind: true true,
+    GeneratorError: true true,
+    ExecutorError: true true,
+    ExecutorTimedOut: true true,
+    JobError: true true,
 }
 
 // Groups, and what failed in them.
