@@ -162,6 +162,11 @@ impl Alarm {
             let _old = self.0.replace(Sleeper::of(cx));
         }
     }
+
+    /// Wakes nobody, should it be between its time and its turn: the task would take it for what it waits for by then.
+    fn switch_off(&self) {
+        let _old = self.0.replace(Sleeper::Waker(Waker::noop().clone()));
+    }
 }
 
 impl Call for Alarm {
@@ -193,6 +198,14 @@ impl EventLoop {
             Timer::Call(_) => None,
         }
     }
+
+    /// Takes a sleeper's timer away, with its alarm.
+    fn forget_alarm(&self, timer: TimerKey) {
+        let removed = self.0.timers.borrow_mut().remove(timer);
+        if let Some(Timer::Alarm(alarm)) = removed {
+            alarm.switch_off();
+        }
+    }
 }
 
 impl Future for Sleep {
@@ -216,8 +229,11 @@ impl Future for Sleep {
                         step::note_wait();
                         Poll::Pending
                     }
-                    // A timer that has fired is no longer there.
-                    None => Poll::Ready(()),
+                    // It has fired.
+                    None => {
+                        running.forget_alarm(*timer);
+                        Poll::Ready(())
+                    }
                 }
             }
             State::New | State::Done => Poll::Ready(()),
@@ -233,12 +249,12 @@ impl Drop for Sleep {
     fn drop(&mut self) {
         let State::Waiting { loop_id, timer } = self.state else { return };
         if let Some(event_loop) = current::find_owned(loop_id) {
-            event_loop.remove_timer(timer);
+            event_loop.forget_alarm(timer);
         } else if let Some(remote) = Remote::find(loop_id) {
             // Dropped in another thread: its own loop removes it. A closed loop has none.
             let remove = move || {
                 if let Ok(running) = current::get_running_loop() {
-                    running.remove_timer(timer);
+                    running.forget_alarm(timer);
                 }
             };
             drop(remote.call(remove));

@@ -8,8 +8,8 @@ use std::time::Duration;
 /// at every other cancellation.
 const TOLERATED_CANCELLED: usize = 64;
 
-/// A timer's name, good for one removal. After its timer has fired or been removed, the key is stale and names
-/// nothing.
+/// A timer's name, good for one removal. After its timer has been removed, or has fired and left nothing, the key is
+/// stale and names nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimerKey {
     slot: usize,
@@ -42,8 +42,29 @@ struct Entry {
 #[derive(Debug)]
 struct Slot<T> {
     /// The present occupant's, or the last one's.
-    sequence: u64,
+    sequence: Sequence,
     item: Option<T>,
+}
+
+/// A sequence number, and in its highest bit whether the timer has fired: there are many slots, and so none of them has
+/// a word more.
+#[derive(Debug, Clone, Copy)]
+struct Sequence(u64);
+
+impl Sequence {
+    const FIRED: u64 = 1 << 63;
+
+    fn is(self, sequence: u64) -> bool {
+        self.0 & !Self::FIRED == sequence
+    }
+
+    fn has_fired(self) -> bool {
+        self.0 & Self::FIRED != 0
+    }
+
+    fn fire(&mut self) {
+        self.0 |= Self::FIRED;
+    }
 }
 
 impl<T> Timers<T> {
@@ -56,7 +77,7 @@ impl<T> Timers<T> {
     pub(crate) fn insert(&mut self, deadline: Duration, item: T) -> TimerKey {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let occupied = Slot { sequence, item: Some(item) };
+        let occupied = Slot { sequence: Sequence(sequence), item: Some(item) };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot] = occupied;
@@ -71,7 +92,7 @@ impl<T> Timers<T> {
         TimerKey { slot, sequence }
     }
 
-    /// Cancels a timer and gives back its item, or `None` if it has fired or been removed already.
+    /// Cancels a timer and gives back its item, or `None` if it went when it fired, or has been removed already.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
         let item = self.vacate(key.slot, key.sequence)?;
         self.drop_cancelled_top();
@@ -81,7 +102,8 @@ impl<T> Timers<T> {
 
     /// The item of a timer that has neither fired nor been removed.
     pub(crate) fn get(&self, key: TimerKey) -> Option<&T> {
-        self.slots.get(key.slot).filter(|slot| slot.sequence == key.sequence)?.item.as_ref()
+        let slot = self.slots.get(key.slot).filter(|slot| slot.sequence.is(key.sequence))?;
+        slot.item.as_ref().filter(|_| !slot.sequence.has_fired())
     }
 
     /// Returns the earliest deadline, unless no timer will ever fire.
@@ -90,20 +112,31 @@ impl<T> Timers<T> {
         (earliest.deadline != Duration::MAX).then_some(earliest.deadline)
     }
 
-    /// Takes out the earliest timer if its deadline is `now` or has passed.
-    pub(crate) fn pop_due(&mut self, now: Duration) -> Option<T> {
+    /// Fires the earliest timer if its deadline is `now` or has passed, and gives its item; or, if `copy` gives one, that
+    /// copy, and then the item stays under its key until it is removed.
+    pub(crate) fn fire_due(&mut self, now: Duration, copy: impl FnOnce(&T) -> Option<T>) -> Option<T> {
         if self.next_deadline()? > now {
             return None;
         }
-        self.pop_earliest()
+        let slot = self.heap.peek()?.0.slot;
+        let slot = &mut self.slots[slot];
+        let Some(copy) = slot.item.as_ref().and_then(copy) else { return self.pop_earliest() };
+        slot.sequence.fire();
+        self.heap.pop();
+        self.drop_cancelled_top();
+        Some(copy)
     }
 
-    /// Takes out all timers, also those that never fire, in the order in which they would have fired.
+    /// Takes out all items: first those of timers that are pending, also of those that never fire, in the order in which
+    /// they would have fired.
     pub(crate) fn take_all(&mut self) -> Vec<T> {
-        std::iter::from_fn(|| self.pop_earliest()).collect()
+        let mut all: Vec<_> = std::iter::from_fn(|| self.pop_earliest()).collect();
+        self.free.clear();
+        all.extend(self.slots.drain(..).filter_map(|slot| slot.item));
+        all
     }
 
-    /// Returns how many timers are pending.
+    /// Returns how many timers are pending, or have fired and left their item.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
@@ -118,7 +151,7 @@ impl<T> Timers<T> {
 
     /// Empties a slot, if the timer of this sequence number still lies there.
     fn vacate(&mut self, slot: usize, sequence: u64) -> Option<T> {
-        let occupant = self.slots.get_mut(slot).filter(|occupant| occupant.sequence == sequence)?;
+        let occupant = self.slots.get_mut(slot).filter(|occupant| occupant.sequence.is(sequence))?;
         let item = occupant.item.take()?;
         self.free.push(slot);
         Some(item)
@@ -143,7 +176,7 @@ impl<T> Timers<T> {
 
 fn is_live<T>(slots: &[Slot<T>], entry: &Entry) -> bool {
     let slot = &slots[entry.slot];
-    slot.sequence == entry.sequence && slot.item.is_some()
+    slot.sequence.is(entry.sequence) && slot.item.is_some()
 }
 
 #[cfg(test)]
@@ -154,6 +187,12 @@ mod tests {
 
     fn seconds(count: u64) -> Duration {
         Duration::from_secs(count)
+    }
+
+    impl<T> Timers<T> {
+        fn pop_due(&mut self, now: Duration) -> Option<T> {
+            self.fire_due(now, |_| None)
+        }
     }
 
     /// A xorshift generator: the same numbers in each run.
@@ -202,6 +241,19 @@ mod tests {
         assert_eq!(timers.remove(fired), None);
         assert_eq!(timers.remove(kept), Some("kept"));
         assert_eq!(timers.remove(kept), None);
+    }
+
+    #[test]
+    fn an_item_that_is_copied_stays_until_it_is_removed() {
+        let mut timers = Timers::new();
+        let (first, second) = (timers.insert(seconds(1), "first"), timers.insert(seconds(1), "second"));
+        assert_eq!(timers.fire_due(seconds(1), |item| Some(*item)), Some("first"));
+        assert_eq!((timers.get(first), timers.get(second)), (None, Some(&"second")));
+        assert_eq!(timers.fire_due(seconds(1), |item| Some(*item)), Some("second"));
+        assert_eq!((timers.next_deadline(), timers.pop_due(seconds(1))), (None, None));
+        assert_eq!((timers.remove(first), timers.remove(first)), (Some("first"), None));
+        assert_eq!(timers.take_all(), ["second"]);
+        assert_eq!((timers.remove(second), timers.len()), (None, 0));
     }
 
     #[test]

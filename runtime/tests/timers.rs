@@ -5,16 +5,18 @@ mod each_wait;
 mod events;
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 
 use each_wait::with_each_wait;
 use events::Listener;
 use perloop::{
-    Builder, EventLoop, FutureError, LoopThread, Promise, ReturnWhen, Spin, create_task, get_running_loop,
-    run_coroutine_threadsafe, sleep, threads, yield_now,
+    Builder, EventLoop, FutureError, LoopThread, Promise, ReturnWhen, Spin, catch_cancelled, create_task,
+    get_running_loop, run_coroutine_threadsafe, sleep, threads, yield_now,
 };
 
 fn virtual_loop() -> EventLoop {
@@ -378,4 +380,32 @@ fn looking_ends_at_the_deadline() {
         event_loop.run_once(Some(limit)).unwrap(); // hangs for Duration::MAX
         assert!(event_loop.time() - began >= limit);
     }
+}
+
+#[test]
+fn a_sleep_that_is_given_up_between_its_time_and_its_turn_wakes_nobody() {
+    let polls = Rc::new(Cell::new(0));
+    let count = Rc::clone(&polls);
+    EventLoop::builder()
+        .virtual_time()
+        .run(async move {
+            let own = get_running_loop().expect("it runs");
+            let task = create_task(async move {
+                let _cancelled = catch_cancelled(sleep(Duration::from_secs(2))).await;
+                poll_fn(|_| {
+                    count.set(count.get() + 1);
+                    Poll::<()>::Pending
+                })
+                .await;
+            });
+            yield_now().await;
+            // When the task hears of the request, the timer of its sleep is due and behind it in the same turn.
+            task.cancel();
+            own.advance(Duration::from_secs(5));
+            for _ in 0..3 {
+                yield_now().await;
+            }
+            assert_eq!(polls.get(), 1);
+        })
+        .expect("it ends by itself");
 }

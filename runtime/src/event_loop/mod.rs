@@ -67,6 +67,17 @@ pub(crate) enum Timer {
     Alarm(Rc<Alarm>),
 }
 
+impl Timer {
+    /// A sleeper's alarm can be switched off between its time and its turn, so the timer keeps it until the sleeper takes
+    /// it away.
+    fn copy_for_sleeper(&self) -> Option<Self> {
+        match self {
+            Self::Call(_) => None,
+            Self::Alarm(alarm) => Some(Self::Alarm(Rc::clone(alarm))),
+        }
+    }
+}
+
 /// A reference to a loop that does not keep it.
 #[derive(Clone, Debug)]
 pub(crate) struct WeakLoop(Weak<LoopInner>);

@@ -85,7 +85,9 @@ impl EventLoop {
         }
         let now = self.0.clock.time();
         loop {
-            let Some(timer) = self.0.timers.borrow_mut().pop_due(now) else { return };
+            let Some(timer) = self.0.timers.borrow_mut().fire_due(now, Timer::copy_for_sleeper) else {
+                return;
+            };
             self.0.home.push(Ready::Call(match timer {
                 Timer::Call(call) => call,
                 Timer::Alarm(alarm) => CallRef(alarm),
