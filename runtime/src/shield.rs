@@ -4,7 +4,6 @@ use std::panic::Location;
 use std::rc::{Rc, Weak};
 
 use crate::current;
-use crate::event_loop::{EventLoop, WeakLoop};
 use crate::exception::{ExceptionContext, ExceptionKind};
 use crate::loop_future::{self, AnyState, LoopFuture, State};
 use crate::task::Awaited;
@@ -14,7 +13,7 @@ use crate::task::Awaited;
 /// first, and keep it: what nobody holds goes on as well, but nobody hears how it ends.
 ///
 /// Cancelling the inner one cancels the shield. If the shield was cancelled and the inner one fails later, the
-/// exception handler hears of it.
+/// exception handler hears of it: once, however many shields around it were cancelled.
 ///
 /// # Examples
 /// ```
@@ -38,19 +37,18 @@ pub fn shield<T: Clone + 'static>(awaitable: impl Into<LoopFuture<T>>) -> LoopFu
     let own = current::find_owned(awaited.loop_id());
     let Some(own) = own.filter(|_| !awaited.done()) else { return inner };
     let outer = State::new(&own, Location::caller());
-    link(&own, &inner, &outer);
+    link(&inner, &outer);
     LoopFuture::new(outer)
 }
 
-fn link<T: Clone + 'static>(own: &EventLoop, inner: &LoopFuture<T>, outer: &Rc<State<T>>) {
+fn link<T: Clone + 'static>(inner: &LoopFuture<T>, outer: &Rc<State<T>>) {
     let to = Rc::downgrade(outer);
     let place = inner.add_done_callback(move |inner| pass_on(inner, &to));
     let waits_for = inner.as_awaited();
-    let (of, outer) = (own.downgrade(), outer.as_awaited());
-    outer.add_callback(move |_| {
+    outer.as_awaited().add_callback(move |_| {
         // Cancelled first: from now on a failure of the inner one is nobody's.
         if waits_for.remove_callback(place.0) {
-            waits_for.add_callback(move |inner| report(inner, &of));
+            waits_for.note_cancelled_shield();
         }
     });
 }
@@ -66,8 +64,9 @@ fn pass_on<T: Clone + 'static>(inner: &LoopFuture<T>, to: &Weak<State<T>>) {
     }
 }
 
-fn report(inner: &Awaited, of: &WeakLoop) {
-    if let (Some(panicked), Some(own)) = (inner.failure(), of.upgrade()) {
+/// The end of what a cancelled shield was around.
+pub(crate) fn report(inner: &Awaited) {
+    if let (Some(panicked), Some(own)) = (inner.failure(), current::find_owned(inner.loop_id())) {
         let context = ExceptionContext::of_panic(ExceptionKind::Shielded, panicked);
         let (task, created_at) = (inner.task(), Some(inner.created_at()));
         own.report(&ExceptionContext { task, created_at, ..context });

@@ -156,6 +156,11 @@ impl Awaited {
         super::done::add_callback(self, Box::new(Placed::new(in_context, made_at)))
     }
 
+    /// A shield around it was cancelled, so that nobody may ask for its failure.
+    pub(crate) fn note_cancelled_shield(&self) {
+        self.with_watchers(Watchers::add_shield);
+    }
+
     /// False: it was not there any more.
     pub(crate) fn remove_callback(&self, place: u64) -> bool {
         // Dropped here, outside of the list's borrow.

@@ -12,6 +12,7 @@ use perloop_bridge::{Call, CallRef, Ready, TaskRef};
 use crate::current;
 use crate::errors::{TaskError, WrongLoop};
 use crate::event_loop::{EventLoop, run_callback, run_callback_of};
+use crate::shield;
 use crate::task::awaited::Awaited;
 use crate::task::{AnyTask, step};
 
@@ -21,6 +22,8 @@ pub(crate) enum Watch {
     Waker(Waker),
     /// It does not hold what it waits for, in whose own list it stands.
     Callback(Callback),
+    /// A shield around it was cancelled: a failure goes to the exception handler.
+    Shield,
 }
 
 pub(super) type Callback = Box<dyn OnEnd>;
@@ -99,6 +102,13 @@ impl Watchers {
         Some(others.remove(index).1)
     }
 
+    /// A failure is told to the exception handler once, at the place of the shield that was cancelled last.
+    pub(super) fn add_shield(&self) {
+        let _earlier = self.first.borrow_mut().take_if(|(_, watch)| matches!(watch, Watch::Shield));
+        self.others.borrow_mut().retain(|(_, watch)| !matches!(watch, Watch::Shield));
+        self.add(Watch::Shield);
+    }
+
     /// The end: queues them all, in order.
     pub(crate) fn wake_all(&self, event_loop: &EventLoop, ended: &Awaited) {
         let all = self.first.take().into_iter().chain(self.others.take());
@@ -108,6 +118,7 @@ impl Watchers {
                 // Foreign code, which may panic: it is no part of the end itself.
                 Watch::Waker(waker) => run_callback(|| waker.wake()),
                 Watch::Callback(callback) => queue_callback(event_loop, ended, callback),
+                Watch::Shield => queue_callback(event_loop, ended, Box::new(shield::report)),
             }
         }
     }
