@@ -104,6 +104,18 @@ matrix! {
     ThreadPoolBuilder: true true,
     CapacityLimiter: false false,
     LimiterToken: false false,
+// Generators, and what is made of them; ticks.
+matrix! {
+    AsyncGenerator<()>: false false,
+    Yielder<()>: false false,
+    Yield<'static, ()>: false false,
+    Anext<'static, ()>: false false,
+    Aclose<'static, ()>: false false,
+    GeneratorError: true true,
+    BodyEnd<Moved>: true false,
+    BodyEnd<Local>: false false,
+    Interval: true true,
+    MissedTickBehavior: true true,
 }
 
 // Other threads have these.
