@@ -99,11 +99,17 @@ matrix! {
 }
 
 // Pools are any thread's, what limits a loop's use of them is the loop's.
+// Pools are for all threads, limiters for one loop.
 matrix! {
     ThreadPoolExecutor: true true,
     ThreadPoolBuilder: true true,
     CapacityLimiter: false false,
     LimiterToken: false false,
+    ExecutorError: true true,
+    ExecutorTimedOut: true true,
+    JobError: true true,
+}
+
 // Generators, and what is made of them; ticks.
 matrix! {
     AsyncGenerator<()>: false false,
