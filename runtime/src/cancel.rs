@@ -362,6 +362,10 @@ impl Scopes {
     /// Leaves a frame, and with it all that is inside. As `leave`.
     fn leave_all_inside(&self, frame: u64) -> Vec<Scope> {
         let mut active = self.active.borrow_mut();
+        // What is inside was entered later, so mostly there is nothing.
+        if active.pop_if(|last| last.id == frame).is_some() {
+            return Vec::new();
+        }
         let is_inside = |scope: &Scope| chain(&active, scope).any(|outer| outer.id == frame);
         let inside: HashSet<_> =
             active.iter().filter(|scope| is_inside(scope)).map(|scope| scope.id).collect();
