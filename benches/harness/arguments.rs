@@ -1,15 +1,18 @@
 //! The command line.
 
 use super::child::{Question, Task};
-use super::workload::Figures;
+use super::workload::{Figures, Role};
 
 pub(crate) const HELP: &str = "\
 usage: cargo bench -p benches [-- [--quick] [--repetitions N] [--list] [NAME]...]
 
 NAME            only workloads that are called so, or whose names begin so
---quick         less of everything, for a first look: under two minutes
+--quick         less of everything, for a first look: some three minutes
 --repetitions   runs of each contestant, of which the median counts; 5, with --quick 3 or 1
---list          the workloads' names";
+--list          the workloads' names
+
+Some workloads run on asyncio and uvloop as well: with python3, or with what the environment variable
+PERLOOP_BENCH_PYTHON names.";
 
 /// What is to be done.
 #[derive(Debug)]
@@ -49,9 +52,11 @@ impl Arguments {
     }
 
     /// How often each contestant runs.
-    pub(crate) fn repetitions(&self, figures: Figures) -> usize {
+    pub(crate) fn repetitions(&self, figures: Figures, role: Role) -> usize {
         self.repetitions.unwrap_or(match (self.is_quick, figures) {
             (false, _) => 5,
+            // The goals against it are not close.
+            (true, Figures::Timed) if role == Role::Python => 1,
             (true, Figures::Timed) => 3,
             (true, Figures::Counted | Figures::CountedAndTraced) => 1,
         })

@@ -72,7 +72,8 @@ pub(crate) fn run(workloads: &[Workload], task: &Task) -> ExitCode {
     answer(&(contestant.run)(&Run { setting: workload.settings[task.setting], size }))
 }
 
-fn answer(outcome: &Outcome) -> ! {
+/// Says it, and ends the process.
+pub(crate) fn answer(outcome: &Outcome) -> ! {
     println!("{}", Sample::outcome_to_line(outcome));
     std::process::exit(0)
 }

@@ -23,6 +23,8 @@ pub(crate) enum Against {
     BestPeer,
     /// The best of those peers that are, or are not, of the workload's class.
     BestPeerOfClass(bool),
+    /// The best of Python's loops; where there is no Python, there is no goal.
+    BestPython,
     Bound(&'static str),
     /// None: it is a figure of its own, in the metric's unit.
     Absolute,
@@ -35,9 +37,18 @@ pub(crate) struct Verdict {
     pub(crate) text: String,
 }
 
+/// What each workload that asyncio has as well is to reach.
+pub(crate) fn against_python(metric: Metric) -> Goal {
+    Goal { ours: "perloop", pinning: None, metric, against: Against::BestPython, at_most: 1.0 / 50.0 }
+}
+
 /// Judges the workload's goals for this setting.
 pub(crate) fn judge(workload: &Workload, setting: &Setting, rows: &[Row<'_>]) -> Vec<Verdict> {
-    let applies = |goal: &&Goal| goal.pinning.is_none_or(|pinning| pinning == setting.pinning);
+    let has_python = rows.iter().any(|row| row.contestant.role == Role::Python && row.is_measured());
+    let applies = |goal: &&Goal| {
+        goal.pinning.is_none_or(|pinning| pinning == setting.pinning)
+            && (has_python || !matches!(goal.against, Against::BestPython))
+    };
     workload.goals.iter().filter(applies).map(|goal| goal.judge(workload, rows)).collect()
 }
 
@@ -53,7 +64,7 @@ impl Goal {
             return Verdict::new(own <= at_most, &format!("{what}: {own_text}, goal at most {limit}"));
         }
         let other = rows.iter().filter(|row| self.counts(row));
-        let best = other.filter_map(|row| Some((row.median(metric)?, row.contestant.name)));
+        let best = other.filter_map(|row| Some((row.median(metric)?, row.contestant.name.as_str())));
         let Some((best, whose)) = best.min_by(|(a, _), (b, _)| a.total_cmp(b)) else {
             return Verdict::unknown(format!("{what}: nobody to compare with"));
         };
@@ -74,6 +85,7 @@ impl Goal {
     fn counts(&self, row: &Row<'_>) -> bool {
         match self.against {
             Against::BestPeer => row.contestant.role == Role::Peer,
+            Against::BestPython => row.contestant.role == Role::Python,
             Against::BestPeerOfClass(class) => {
                 row.contestant.role == Role::Peer && row.is_of_class == Some(class)
             }
@@ -86,7 +98,7 @@ impl Goal {
     fn rank_text(&self, workload: &Workload) -> String {
         let class = workload.class.unwrap_or_default();
         match self.against {
-            Against::BestPeer => "the best, ".to_owned(),
+            Against::BestPeer | Against::BestPython => "the best, ".to_owned(),
             Against::BestPeerOfClass(true) => format!("the best that {class}, "),
             Against::BestPeerOfClass(false) => "the best of the others, ".to_owned(),
             Against::Bound(_) | Against::Absolute => String::new(),

@@ -11,6 +11,7 @@ pub(crate) struct Metric {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Unit {
     Nanoseconds,
+    Bytes,
     /// How often.
     Times,
 }
@@ -29,6 +30,7 @@ impl Unit {
             Self::Nanoseconds if value >= 1e6 => format!("{:.2} ms", value / 1e6),
             Self::Nanoseconds if value >= 1e3 => format!("{:.2} µs", value / 1e3),
             Self::Nanoseconds => format!("{value:.1} ns"),
+            Self::Bytes => format!("{value:.0} B"),
             Self::Times => format!("{value:.2}"),
         }
     }
@@ -40,6 +42,9 @@ pub(crate) struct Sample(Vec<(String, f64)>);
 
 /// A sample, or why there is none.
 pub(crate) type Outcome = Result<Sample, String>;
+
+/// So a reason begins for which a run was not to be expected.
+pub(crate) const SKIPPED: &str = "SKIPPED";
 
 const MEASURED: &str = "measured";
 const FAILED: &str = "failed";

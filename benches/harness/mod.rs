@@ -7,7 +7,7 @@ pub(crate) mod goal;
 pub(crate) mod metric;
 mod parent;
 pub(crate) mod pinning;
-mod process;
+pub(crate) mod process;
 mod row;
 mod strace;
 mod table;

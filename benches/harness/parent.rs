@@ -44,10 +44,11 @@ fn compare<'a>(
     let contestants = workload.contestants.iter().zip(classes);
     let mut rows: Vec<_> = contestants.map(|(its, &is_of_class)| Row::new(its, is_of_class)).collect();
     let task = |contestant, question| Task { workload: place, setting, contestant, question };
-    for repetition in 0..arguments.repetitions(workload.figures) {
+    let repetitions = |row: &Row<'_>| arguments.repetitions(workload.figures, row.contestant.role);
+    for repetition in 0..rows.iter().map(repetitions).max().unwrap_or_default() {
         // Who failed at first will fail again.
-        let able = rows.iter_mut().enumerate().filter(|(_, row)| repetition == 0 || row.is_measured());
-        for (contestant, row) in able {
+        let is_able = |row: &Row<'_>| repetition == 0 || row.is_measured() && repetition < repetitions(row);
+        for (contestant, row) in rows.iter_mut().enumerate().filter(|(_, row)| is_able(row)) {
             let question = Question::Measure { is_quick: arguments.is_quick };
             row.add(measure(task(contestant, question)));
         }

@@ -1,6 +1,6 @@
 //! One row of a table.
 
-use super::metric::{Metric, Outcome, Sample};
+use super::metric::{Metric, Outcome, SKIPPED, Sample};
 use super::workload::Contestant;
 
 /// What all runs of one contestant in one setting gave.
@@ -31,6 +31,11 @@ impl<'a> Row<'a> {
 
     pub(crate) fn is_measured(&self) -> bool {
         !self.samples.is_empty()
+    }
+
+    /// What it needs is not on this machine.
+    pub(crate) fn is_skipped(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.starts_with(SKIPPED))
     }
 
     fn sorted(&self, metric: Metric) -> Vec<f64> {

@@ -5,7 +5,7 @@ use super::metric::Metric;
 use super::row::Row;
 use super::workload::{Role, Setting, Workload};
 
-/// Ours first, then the peers from the best to the worst, then the bounds.
+/// Ours first, then the peers from the best to the worst, then Python's, then the bounds.
 pub(crate) fn print(workload: &Workload, setting: &Setting, rows: &[Row<'_>], verdicts: &[Verdict]) {
     println!("{}: {}; {setting}", workload.name, workload.title);
     let columns: Vec<_> = workload.metrics.iter().map(|&metric| Column::of(metric, rows)).collect();
@@ -63,14 +63,15 @@ fn rank(row: &Row<'_>) -> u8 {
     match row.contestant.role {
         Role::Ours => 0,
         Role::Peer => 1,
-        Role::Bound => 2,
+        Role::Python => 2,
+        Role::Bound => 3,
     }
 }
 
 fn label(row: &Row<'_>) -> String {
     match row.contestant.role {
         Role::Ours => format!("* {}", row.contestant.name),
-        Role::Peer => format!("  {}", row.contestant.name),
+        Role::Peer | Role::Python => format!("  {}", row.contestant.name),
         Role::Bound => format!("  ({})", row.contestant.name),
     }
 }
@@ -78,7 +79,7 @@ fn label(row: &Row<'_>) -> String {
 fn line(row: &Row<'_>, columns: &[Column]) -> String {
     let failure = row.failure.as_deref().unwrap_or_default();
     if !row.is_measured() {
-        return format!("   did not run: {failure}");
+        return format!("   {}{failure}", if row.is_skipped() { "" } else { "did not run: " });
     }
     let cells: String = columns.iter().map(|column| column.cell(row)).collect();
     let metric = columns[0].metric;

@@ -1,8 +1,24 @@
 //! Which versions of the peers take part, read from the workspace's lock file.
 
 const LOCK_FILE: &str = include_str!("../../Cargo.lock");
-const PEERS: [&str; 8] =
-    ["tokio", "tokio-util", "actix-rt", "async-executor", "compio", "monoio", "glommio", "futures"];
+const PEERS: [&str; 16] = [
+    "tokio",
+    "tokio-util",
+    "actix-rt",
+    "async-executor",
+    "async-io",
+    "compio",
+    "monoio",
+    "glommio",
+    "futures",
+    "async-channel",
+    "async-lock",
+    "async-unsync",
+    "event-listener",
+    "flume",
+    "local-channel",
+    "local-event",
+];
 
 /// Each peer with its version.
 pub(crate) fn of_peers() -> String {
@@ -10,7 +26,9 @@ pub(crate) fn of_peers() -> String {
     PEERS.map(of_peer).join(", ")
 }
 
+/// Of several the newest, which is the last: the others are what peers use themselves.
 fn version<'a>(lock_file: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = lock_file.lines().skip_while(|line| *line != format!("name = \"{name}\"")).skip(1);
-    lines.next()?.strip_prefix("version = \"")?.strip_suffix('"')
+    let head = format!("name = \"{name}\"\nversion = \"");
+    let (_, rest) = lock_file.rsplit_once(&head)?;
+    rest.split('"').next()
 }

@@ -77,9 +77,9 @@ impl std::fmt::Display for Setting {
 
 /// Who does it.
 pub(crate) struct Contestant {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) role: Role,
-    pub(crate) run: fn(&Run) -> Outcome,
+    pub(crate) run: Box<dyn Fn(&Run) -> Outcome>,
     /// Tries out whether it is of the workload's class. It may panic, or never return: then it is not.
     pub(crate) is_of_class: Option<fn() -> bool>,
 }
@@ -91,13 +91,15 @@ pub(crate) enum Role {
     Ours,
     /// Another runtime.
     Peer,
+    /// A loop of Python's.
+    Python,
     /// What no runtime can beat.
     Bound,
 }
 
 impl Contestant {
-    pub(crate) fn new(name: &'static str, role: Role, run: fn(&Run) -> Outcome) -> Self {
-        Self { name, role, run, is_of_class: None }
+    pub(crate) fn new(name: impl Into<String>, role: Role, run: impl Fn(&Run) -> Outcome + 'static) -> Self {
+        Self { name: name.into(), role, run: Box::new(run), is_of_class: None }
     }
 }
 

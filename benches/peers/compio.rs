@@ -1,13 +1,14 @@
 //! compio: its dispatcher, and its runtime.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use compio::dispatcher;
 use compio::runtime::{JoinHandle, Runtime};
 use futures::channel::oneshot;
 
 use super::thread::reason;
-use super::{LocalLoop, Worker};
+use super::{LocalLoop, OwnLoop, Worker};
 
 /// A `Dispatcher` of one thread.
 pub(crate) struct Dispatcher(dispatcher::Dispatcher);
@@ -48,5 +49,19 @@ impl LocalLoop for Local {
 
     async fn join(handle: Self::Handle) -> u64 {
         handle.await.unwrap_or_else(|error| panic!("it gives a value: {error}"))
+    }
+}
+
+impl OwnLoop for Local {
+    fn spawn_local(&self, body: impl Future<Output = u64> + 'static) -> Self::Handle {
+        compio::runtime::spawn(body)
+    }
+
+    fn sleep(time: Duration) -> impl Future<Output = ()> {
+        compio::time::sleep(time)
+    }
+
+    async fn timeout(time: Duration, body: impl Future<Output = ()>) {
+        compio::time::timeout(time, body).await.expect("it is enough");
     }
 }

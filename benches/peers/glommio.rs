@@ -1,12 +1,14 @@
 //! glommio: a loop on io_uring.
 
+use std::time::Duration;
+
 use flume::Receiver;
 use futures::channel::oneshot;
 use glommio::{LocalExecutorBuilder, Placement, Task};
 
 use super::fed::{Feeder, Work, dispatch};
 use super::thread::{Ready, reason};
-use super::{LocalLoop, Worker};
+use super::{LocalLoop, OwnLoop, Worker};
 
 /// A loop on a thread of its own, and a task that takes work out of a channel.
 pub(crate) struct Fed(Feeder);
@@ -61,5 +63,23 @@ impl LocalLoop for Local {
 
     fn join(handle: Self::Handle) -> impl Future<Output = u64> {
         handle
+    }
+}
+
+impl OwnLoop for Local {
+    fn spawn_local(&self, body: impl Future<Output = u64> + 'static) -> Self::Handle {
+        glommio::spawn_local(body)
+    }
+
+    fn sleep(time: Duration) -> impl Future<Output = ()> {
+        glommio::timer::sleep(time)
+    }
+
+    async fn timeout(time: Duration, body: impl Future<Output = ()>) {
+        let in_time = glommio::timer::timeout(time, async {
+            body.await;
+            Ok::<_, glommio::GlommioError<()>>(())
+        });
+        in_time.await.expect("it is enough");
     }
 }

@@ -1,18 +1,30 @@
 //! Who is measured: each contestant written once, as a [`Worker`], a [`LocalLoop`], or both.
 
 mod actix;
+mod channels;
 mod compio;
+mod conditions;
+mod events;
 mod fed;
 mod futures;
 mod glommio;
+mod holds;
 mod monoio;
 mod perloop;
+mod python;
 mod smol;
 mod thread;
 mod tokio;
 mod tokio_util;
 
+pub(crate) use channels::{BOUND, Channel, bounded, unbounded};
+pub(crate) use conditions::{Turns, conditions};
+pub(crate) use events::{Event, events};
+pub(crate) use holds::{Hold, locks, semaphores};
 pub(crate) use perloop::Local as OurLocalLoop;
+pub(crate) use python::python;
+
+use std::time::Duration;
 
 use crate::harness::metric::Outcome;
 use crate::harness::workload::{Contestant, Role, Run};
@@ -64,17 +76,44 @@ pub(crate) trait LocalLoop: Clone + 'static {
     }
 }
 
+/// A loop of the calling thread that keeps time, and whose tasks may be tied to their thread.
+pub(crate) trait OwnLoop: LocalLoop {
+    /// As [`run`](LocalLoop::run), of a loop that keeps time.
+    fn run_timed<F: Future<Output = ()> + 'static>(
+        main: impl FnOnce(Self) -> F + 'static,
+    ) -> Result<(), String> {
+        Self::run(main)
+    }
+
+    fn spawn_local(&self, body: impl Future<Output = u64> + 'static) -> Self::Handle;
+
+    fn sleep(time: Duration) -> impl Future<Output = ()>;
+
+    /// Gives `body` so much time, which is enough, in the way that the runtime offers.
+    async fn timeout(time: Duration, body: impl Future<Output = ()>);
+}
+
 /// Something to do with a worker, whoever it is.
-pub(crate) trait Job {
+pub(crate) trait Job: 'static {
     fn run<W: Worker>(run: &Run) -> Outcome;
 }
 
 /// Something to do with a loop of this thread, whoever it is.
-pub(crate) trait LocalJob {
+pub(crate) trait LocalJob: 'static {
     fn run<L: LocalLoop>(run: &Run) -> Outcome;
 
     /// Is the loop of the class that matters here? See [`Contestant::is_of_class`].
     fn is_of_class<L: LocalLoop>() -> bool;
+}
+
+/// Something to do with a loop of this thread that keeps time, whoever it is.
+pub(crate) trait OwnJob: 'static {
+    fn run<L: OwnLoop>(run: &Run) -> Outcome;
+}
+
+/// Something that tasks of a loop do with each other by means of a `T`, on whosever loop it is.
+pub(crate) trait Meeting<T>: 'static {
+    fn run<L: OwnLoop>(run: &Run) -> Outcome;
 }
 
 /// perloop as it comes, and without looking before it sleeps.
@@ -118,6 +157,33 @@ pub(crate) fn local_loops<J: LocalJob>() -> Vec<Contestant> {
         local_loop::<glommio::Local, J>(Role::Peer),
         local_loop::<futures::LocalPool, J>(Role::Peer),
     ]
+}
+
+/// All loops of the calling thread that keep time.
+pub(crate) fn own_loops<J: OwnJob>() -> Vec<Contestant> {
+    fn own_loop<L: OwnLoop, J: OwnJob>(role: Role) -> Contestant {
+        Contestant::new(L::NAME, role, J::run::<L>)
+    }
+    vec![
+        own_loop::<perloop::Local, J>(Role::Ours),
+        own_loop::<tokio::LocalSet, J>(Role::Peer),
+        own_loop::<tokio::LocalRuntime, J>(Role::Peer),
+        own_loop::<smol::Local, J>(Role::Peer),
+        own_loop::<smol::LocalStatic, J>(Role::Peer),
+        own_loop::<compio::Local, J>(Role::Peer),
+        own_loop::<monoio::Local, J>(Role::Peer),
+        own_loop::<glommio::Local, J>(Role::Peer),
+    ]
+}
+
+/// perloop's own on its loop.
+fn ours<T: 'static, M: Meeting<T>>() -> Contestant {
+    Contestant::new("perloop", Role::Ours, M::run::<perloop::Local>)
+}
+
+/// Somebody else's on this loop.
+fn meeting<T: 'static, M: Meeting<T>, L: OwnLoop>(name: &'static str) -> Contestant {
+    Contestant::new(name, Role::Peer, M::run::<L>)
 }
 
 pub(crate) fn worker<W: Worker, J: Job>(role: Role) -> Contestant {

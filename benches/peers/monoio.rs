@@ -1,5 +1,7 @@
 //! monoio: a loop on io_uring.
 
+use std::time::Duration;
+
 use flume::Receiver;
 use futures::channel::oneshot;
 use monoio::task::JoinHandle;
@@ -7,7 +9,7 @@ use monoio::{IoUringDriver, RuntimeBuilder};
 
 use super::fed::{Feeder, Work, dispatch};
 use super::thread::{Ready, reason};
-use super::{LocalLoop, Worker};
+use super::{LocalLoop, OwnLoop, Worker};
 
 /// A loop on a thread of its own, and a task that takes work out of a channel.
 pub(crate) struct Fed(Feeder);
@@ -62,5 +64,27 @@ impl LocalLoop for Local {
 
     fn join(handle: Self::Handle) -> impl Future<Output = u64> {
         handle
+    }
+}
+
+impl OwnLoop for Local {
+    fn run_timed<F: Future<Output = ()> + 'static>(
+        main: impl FnOnce(Self) -> F + 'static,
+    ) -> Result<(), String> {
+        let builder = RuntimeBuilder::<IoUringDriver>::new().enable_timer();
+        builder.build().map_err(reason)?.block_on(main(Self));
+        Ok(())
+    }
+
+    fn spawn_local(&self, body: impl Future<Output = u64> + 'static) -> Self::Handle {
+        monoio::spawn(body)
+    }
+
+    fn sleep(time: Duration) -> impl Future<Output = ()> {
+        monoio::time::sleep(time)
+    }
+
+    async fn timeout(time: Duration, body: impl Future<Output = ()>) {
+        monoio::time::timeout(time, body).await.expect("it is enough");
     }
 }

@@ -1,11 +1,12 @@
 //! perloop itself.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use perloop::{CrossThreadFuture, EventLoop, LoopThread, Spin, Task, run_coroutine_threadsafe};
 
 use super::thread::reason;
-use super::{LocalLoop, Worker};
+use super::{LocalLoop, OwnLoop, Worker};
 
 /// How a loop looks for news before it sleeps.
 pub(crate) trait Spinning: Send + Sync + 'static {
@@ -79,5 +80,19 @@ impl LocalLoop for Local {
 
     fn yield_now() -> impl Future<Output = ()> + Send {
         perloop::yield_now()
+    }
+}
+
+impl OwnLoop for Local {
+    fn spawn_local(&self, body: impl Future<Output = u64> + 'static) -> Self::Handle {
+        perloop::create_task(body)
+    }
+
+    fn sleep(time: Duration) -> impl Future<Output = ()> {
+        perloop::sleep(time)
+    }
+
+    async fn timeout(time: Duration, body: impl Future<Output = ()>) {
+        perloop::timeout(time, body).await.expect("it is enough");
     }
 }

@@ -1,13 +1,15 @@
-//! smol's executors, each on one thread, and without smol's reactor, which they need not.
+//! smol's executors, each on one thread, and without smol's reactor where they need not keep time.
 
 use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_executor::{Executor, LocalExecutor, StaticExecutor, StaticLocalExecutor, Task};
-use futures_lite::future::block_on;
+use async_io::Timer;
+use futures_lite::future::{block_on, or};
 
-use super::{LocalLoop, Worker};
+use super::{LocalLoop, OwnLoop, Worker};
 
 /// An `Executor`, and a thread that runs it.
 pub(crate) struct Shared(Arc<Executor<'static>>);
@@ -85,6 +87,28 @@ impl LocalLoop for Local {
     }
 }
 
+impl OwnLoop for Local {
+    fn run_timed<F: Future<Output = ()> + 'static>(
+        main: impl FnOnce(Self) -> F + 'static,
+    ) -> Result<(), String> {
+        let executor = Rc::new(LocalExecutor::new());
+        async_io::block_on(executor.run(main(Self(Rc::clone(&executor)))));
+        Ok(())
+    }
+
+    fn spawn_local(&self, body: impl Future<Output = u64> + 'static) -> Self::Handle {
+        self.0.spawn(body)
+    }
+
+    fn sleep(time: Duration) -> impl Future<Output = ()> {
+        sleep(time)
+    }
+
+    fn timeout(time: Duration, body: impl Future<Output = ()>) -> impl Future<Output = ()> {
+        or(body, sleep(time))
+    }
+}
+
 /// A `StaticLocalExecutor`, which keeps no list of its tasks.
 #[derive(Clone)]
 pub(crate) struct LocalStatic(&'static StaticLocalExecutor);
@@ -106,4 +130,30 @@ impl LocalLoop for LocalStatic {
     fn join(handle: Self::Handle) -> impl Future<Output = u64> {
         handle
     }
+}
+
+impl OwnLoop for LocalStatic {
+    fn run_timed<F: Future<Output = ()> + 'static>(
+        main: impl FnOnce(Self) -> F + 'static,
+    ) -> Result<(), String> {
+        let executor: &'static StaticLocalExecutor = Box::leak(Box::new(StaticLocalExecutor::new()));
+        async_io::block_on(executor.run(main(Self(executor))));
+        Ok(())
+    }
+
+    fn spawn_local(&self, body: impl Future<Output = u64> + 'static) -> Self::Handle {
+        self.0.spawn(body)
+    }
+
+    fn sleep(time: Duration) -> impl Future<Output = ()> {
+        sleep(time)
+    }
+
+    fn timeout(time: Duration, body: impl Future<Output = ()>) -> impl Future<Output = ()> {
+        or(body, sleep(time))
+    }
+}
+
+async fn sleep(time: Duration) {
+    Timer::after(time).await;
 }

@@ -1,12 +1,13 @@
 //! tokio: its runtimes of one thread and of several, and its three ways of having local tasks.
 
 use std::future::pending;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use super::thread::{self, reason};
-use super::{LocalLoop, Worker};
+use super::{LocalLoop, OwnLoop, Worker};
 
 /// A `current_thread` runtime on a thread of its own, with `Handle::spawn`. One that can wait for I/O is woken by a
 /// system call, one that cannot by a condition variable.
@@ -88,6 +89,28 @@ impl LocalLoop for LocalSet {
     }
 }
 
+impl OwnLoop for LocalSet {
+    fn run_timed<F: Future<Output = ()> + 'static>(
+        main: impl FnOnce(Self) -> F + 'static,
+    ) -> Result<(), String> {
+        let runtime = Builder::new_current_thread().enable_time().build().map_err(reason)?;
+        tokio::task::LocalSet::new().block_on(&runtime, main(Self));
+        Ok(())
+    }
+
+    fn spawn_local(&self, body: impl Future<Output = u64> + 'static) -> Self::Handle {
+        tokio::task::spawn_local(body)
+    }
+
+    fn sleep(time: Duration) -> impl Future<Output = ()> {
+        tokio::time::sleep(time)
+    }
+
+    async fn timeout(time: Duration, body: impl Future<Output = ()>) {
+        tokio::time::timeout(time, body).await.expect("it is enough");
+    }
+}
+
 /// `spawn_local` in a `LocalRuntime`.
 #[derive(Clone)]
 pub(crate) struct LocalRuntime;
@@ -112,6 +135,29 @@ impl LocalLoop for LocalRuntime {
 
     fn yield_now() -> impl Future<Output = ()> + Send {
         tokio::task::yield_now()
+    }
+}
+
+impl OwnLoop for LocalRuntime {
+    fn run_timed<F: Future<Output = ()> + 'static>(
+        main: impl FnOnce(Self) -> F + 'static,
+    ) -> Result<(), String> {
+        let runtime =
+            Builder::new_current_thread().enable_time().build_local(Default::default()).map_err(reason)?;
+        runtime.block_on(main(Self));
+        Ok(())
+    }
+
+    fn spawn_local(&self, body: impl Future<Output = u64> + 'static) -> Self::Handle {
+        tokio::task::spawn_local(body)
+    }
+
+    fn sleep(time: Duration) -> impl Future<Output = ()> {
+        tokio::time::sleep(time)
+    }
+
+    async fn timeout(time: Duration, body: impl Future<Output = ()>) {
+        tokio::time::timeout(time, body).await.expect("it is enough");
     }
 }
 

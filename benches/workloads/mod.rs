@@ -1,13 +1,21 @@
 //! What is measured: each workload written once, for all contestants.
 
+mod condition;
 mod costs;
+mod event;
 mod flood;
+mod gather;
 mod handles;
+mod holds;
 mod idle;
 mod loops;
+mod memory;
+mod queue;
 mod round_trip;
+mod sleeps;
 mod spawn;
 mod started;
+mod timeout;
 mod tracing;
 mod yields;
 
@@ -27,5 +35,20 @@ pub(crate) fn all() -> Vec<Workload> {
         costs::of_round_trips(),
         costs::of_forgetting(),
         tracing::workload(),
+        memory::workload(),
+        sleeps::workload(),
+        timeout::workload(),
+        gather::workload(),
+        gather::of_a_million(),
+        queue::unbounded(),
+        queue::bounded(),
+        holds::lock(),
+        holds::lock_contended(),
+        holds::semaphore(),
+        holds::semaphore_contended(),
+        event::workload(),
+        event::contended(),
+        condition::workload(),
+        condition::contended(),
     ]
 }

@@ -1,9 +1,13 @@
 //! Starts what a workload works with, on the cores that its setting names.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use crate::bounds::Exchange;
+use crate::harness::metric::{Outcome, Sample};
 use crate::harness::pinning::{Cores, Side};
 use crate::harness::workload::Run;
-use crate::peers::Worker;
+use crate::peers::{OwnLoop, Worker};
 
 /// A worker on the loop's side. The calling thread is on its own side afterwards.
 pub(crate) fn worker<W: Worker>(run: &Run) -> Result<W, String> {
@@ -34,4 +38,14 @@ fn worker_on<W: Worker>(cores: Cores, side: Side) -> Result<W, String> {
     let worker = W::start()?;
     let is_there = worker.submit(async move { u64::from(cores.are_entered(side)) });
     if W::wait(is_there) == 1 { Ok(worker) } else { Err("its thread is not pinned".to_owned()) }
+}
+
+/// Runs `main` on a loop of this thread that keeps time, and gives what it measured.
+pub(crate) fn on_own_loop<L: OwnLoop, F: Future<Output = Sample> + 'static>(
+    main: impl FnOnce(L) -> F + 'static,
+) -> Outcome {
+    let measured = Rc::new(Cell::new(None));
+    let its = Rc::clone(&measured);
+    L::run_timed(move |own| async move { its.set(Some(main(own).await)) })?;
+    measured.take().ok_or_else(|| "its main did not come to its end".to_owned())
 }
