@@ -14,7 +14,7 @@ use crate::errors::{TaskError, WrongLoop};
 use crate::event_loop::EventLoop;
 use crate::loop_future::{AnyState, Ask, LoopFuture, State, poll_done};
 use crate::task::awaited::sealed::{Inside, Sealed};
-use crate::task::done::Waiting;
+use crate::task::done::{Ends, HearsEnds, Waiting, Watch};
 use crate::task::{Awaitable, Awaited, Waitable, step};
 
 /// Waits for several tasks and futures, and gives their values in the order of the arguments; the first to end without
@@ -155,24 +155,59 @@ pub(crate) type Sort<A, X, T> =
 
 pub(crate) type Collect<X, T> = Box<dyn FnOnce(Vec<X>) -> T>;
 
-/// Something to wait for, as often as it was given, each with its place.
-struct Child<A>(Vec<(usize, A)>);
-
-impl<A: Awaitable> Child<A> {
-    fn awaited(&self) -> Awaited {
-        self.0[0].1.inside().0
-    }
-}
-
 struct Gathering<A: Awaitable, X, T> {
-    /// Their callbacks do not hold this.
-    children: Vec<Child<A>>,
+    children: Children<A>,
     kept: RefCell<Vec<Option<X>>>,
     unfinished: Cell<usize>,
     is_cancel_requested: Cell<bool>,
     sort: Sort<A, X, T>,
     collect: Cell<Option<Collect<X, T>>>,
     sink: Sink<T>,
+}
+
+/// What was given, by place; what was given before is waited for where it stood first.
+struct Children<A> {
+    given: Vec<A>,
+    /// By the place where it stood first, where it stands again.
+    again: HashMap<usize, Vec<usize>>,
+    /// The places of all repetitions, in ascending order.
+    repetitions: Vec<usize>,
+}
+
+impl<A: Awaitable> Children<A> {
+    fn new(several: impl IntoIterator<Item = A>) -> Self {
+        let mut children =
+            Self { given: several.into_iter().collect(), again: HashMap::new(), repetitions: Vec::new() };
+        if !A::IS_UNIQUE {
+            children.find_repetitions();
+        }
+        children
+    }
+
+    fn find_repetitions(&mut self) {
+        let mut known: HashMap<usize, usize> = HashMap::new();
+        for (place, given) in self.given.iter().enumerate() {
+            let first = *known.entry(given.inside().0.key()).or_insert(place);
+            if first != place {
+                self.again.entry(first).or_default().push(place);
+                self.repetitions.push(place);
+            }
+        }
+    }
+
+    /// The places at which something stands first.
+    fn places(&self) -> impl DoubleEndedIterator<Item = usize> {
+        (0..self.given.len()).filter(|place| self.repetitions.binary_search(place).is_err())
+    }
+
+    fn awaited(&self, place: usize) -> Awaited {
+        self.given[place].inside().0
+    }
+
+    /// Each child once.
+    fn all(&self) -> impl DoubleEndedIterator<Item = Awaited> {
+        self.places().map(|place| self.awaited(place))
+    }
 }
 
 #[track_caller]
@@ -182,7 +217,7 @@ pub(crate) fn gather_by<A: Awaitable + 'static, X: 'static, T: 'static>(
     collect: Collect<X, T>,
 ) -> Gather<T> {
     let at = Location::caller();
-    let (children, places) = unlike(several);
+    let children = Children::new(several);
     let own = match loop_of(&children) {
         Ok(own) => own,
         Err((own, error)) => {
@@ -193,9 +228,9 @@ pub(crate) fn gather_by<A: Awaitable + 'static, X: 'static, T: 'static>(
     };
     let mut gather = Gather::new(State::new(&own, at));
     let gathering = Rc::new(Gathering {
-        unfinished: Cell::new(children.len()),
+        unfinished: Cell::new(children.given.len() - children.repetitions.len()),
+        kept: RefCell::new(std::iter::repeat_with(|| None).take(children.given.len()).collect()),
         children,
-        kept: RefCell::new((0..places).map(|_| None).collect()),
         is_cancel_requested: Cell::new(false),
         sort,
         collect: Cell::new(Some(collect)),
@@ -206,30 +241,13 @@ pub(crate) fn gather_by<A: Awaitable + 'static, X: 'static, T: 'static>(
     gather
 }
 
-/// Each child once, and how many places there are.
-fn unlike<A: Awaitable>(several: impl IntoIterator<Item = A>) -> (Vec<Child<A>>, usize) {
-    let mut children: Vec<Child<A>> = Vec::new();
-    let mut known: HashMap<usize, usize> = HashMap::new();
-    let mut places = 0;
-    for (place, given) in several.into_iter().enumerate() {
-        places = place + 1;
-        let index = *known.entry(given.inside().0.key()).or_insert(children.len());
-        match children.get_mut(index) {
-            Some(child) => child.0.push((place, given)),
-            None => children.push(Child(vec![(place, given)])),
-        }
-    }
-    (children, places)
-}
-
 /// The children's loop; of nothing the current one. With the error comes a loop that can say it.
-fn loop_of<A: Awaitable>(children: &[Child<A>]) -> Result<EventLoop, (EventLoop, WrongLoop)> {
+fn loop_of<A: Awaitable>(children: &Children<A>) -> Result<EventLoop, (EventLoop, WrongLoop)> {
     let here = || current::get_event_loop().unwrap_or_else(|error| panic!("gather: {error}"));
-    let Some(first) = children.first() else { return Ok(here()) };
-    let first = first.awaited();
-    let own = current::find_owned(first.loop_id()).unwrap_or_else(here);
-    let other = children.iter().map(Child::awaited).find(|child| child.loop_id() != first.loop_id());
-    match other {
+    let Some(first) = children.given.first() else { return Ok(here()) };
+    let loop_id = first.inside().0.loop_id();
+    let own = current::find_owned(loop_id).unwrap_or_else(here);
+    match children.all().find(|child| child.loop_id() != loop_id) {
         None => Ok(own),
         Some(other) => {
             let (belongs_to, used_on) = (other.loop_name(), own.name().to_owned());
@@ -241,42 +259,43 @@ fn loop_of<A: Awaitable>(children: &[Child<A>]) -> Result<EventLoop, (EventLoop,
 impl<A: Awaitable + 'static, X: 'static, T: 'static> Gathering<A, X, T> {
     /// Those that are done count at once, after all others were seen.
     fn begin(self: &Rc<Self>) {
-        if self.children.is_empty() {
+        if self.children.given.is_empty() {
             self.finish();
         }
-        let is_done = |index: &usize| self.children[*index].awaited().done();
-        let (done, pending): (Vec<_>, Vec<_>) = (0..self.children.len()).partition(is_done);
-        for index in pending {
-            let this: Weak<Self> = Rc::downgrade(self);
-            self.children[index].awaited().add_callback(move |_| {
-                if let Some(this) = this.upgrade() {
-                    this.one_ended(index);
-                }
-            });
-        }
-        done.into_iter().for_each(|index| self.one_ended(index));
-    }
-
-    fn one_ended(&self, index: usize) {
-        self.unfinished.set(self.unfinished.get() - 1);
-        for (place, child) in &self.children[index].0 {
-            // Also of no use it counts as having been asked for.
-            match (self.sort)(child.read()) {
-                Ok(kept) => {
-                    let _none = self.kept.borrow_mut()[*place].replace(kept);
-                }
-                Err(end) => return self.end(end),
+        let this: Weak<Self> = Rc::downgrade(self);
+        // It does not hold this.
+        let ends = Ends::new(this);
+        let mut done = Vec::new();
+        for place in self.children.places() {
+            let child = self.children.awaited(place);
+            if child.done() {
+                done.push(place);
+            } else {
+                child.watch(Watch::OneOf(Rc::clone(&ends), place));
             }
         }
-        if self.unfinished.get() == 0 {
-            self.finish();
+        done.into_iter().for_each(|place| self.one_ended(place));
+    }
+
+    /// What it gave goes to a place of it. False if that was the end of it all.
+    fn keep(&self, place: usize) -> bool {
+        // Also of no use it counts as having been asked for.
+        match (self.sort)(self.children.given[place].read()) {
+            Ok(kept) => {
+                let _none = self.kept.borrow_mut()[place].replace(kept);
+                true
+            }
+            Err(end) => {
+                self.end(end);
+                false
+            }
         }
     }
 
     /// All have ended.
     fn finish(&self) {
         if self.is_cancel_requested.get() {
-            let last = self.children.last().and_then(|child| child.awaited().ended_by());
+            let last = self.children.all().next_back().and_then(|child| child.ended_by());
             return self.end(Err(TaskError::Cancelled(last.unwrap_or_default())));
         }
         if let Some(collect) = self.collect.take() {
@@ -294,10 +313,20 @@ impl<A: Awaitable + 'static, X: 'static, T: 'static> Gathering<A, X, T> {
     }
 }
 
+impl<A: Awaitable + 'static, X: 'static, T: 'static> HearsEnds for Gathering<A, X, T> {
+    fn one_ended(&self, place: usize) {
+        self.unfinished.set(self.unfinished.get() - 1);
+        let again = self.children.again.get(&place).into_iter().flatten();
+        let is_open = [place].iter().chain(again).all(|place| self.keep(*place));
+        if is_open && self.unfinished.get() == 0 {
+            self.finish();
+        }
+    }
+}
+
 impl<A: Awaitable, X, T> Gathered for Gathering<A, X, T> {
     fn children(&self, ask: Ask) -> Vec<Awaited> {
-        let all = self.children.iter().map(Child::awaited);
-        let unfinished: Vec<_> = all.filter(Awaited::can_be_asked).collect();
+        let unfinished: Vec<_> = self.children.all().filter(Awaited::can_be_asked).collect();
         if ask == Ask::Cancel && !unfinished.is_empty() {
             self.is_cancel_requested.set(true);
         }
@@ -308,7 +337,7 @@ impl<A: Awaitable, X, T> Gathered for Gathering<A, X, T> {
 impl<A: Awaitable, X, T> Drop for Gathering<A, X, T> {
     /// How the others fail is nobody's business any more.
     fn drop(&mut self) {
-        for child in self.children.iter().map(Child::awaited).filter(|child| !child.done()) {
+        for child in self.children.all().filter(|child| !child.done()) {
             child.add_callback(|ended| drop(ended.failure()));
         }
     }
@@ -448,6 +477,8 @@ impl<T> Waitable for Gather<T> {}
 
 impl<T> Awaitable for Gather<T> {
     type Value = T;
+
+    const IS_UNIQUE: bool = true;
 
     fn read(&self) -> Result<T, TaskError> {
         self.result()

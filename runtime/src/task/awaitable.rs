@@ -24,6 +24,10 @@ pub trait Awaitable: Waitable {
     /// What it gives.
     type Value: 'static;
 
+    /// No other of this type is the same thing.
+    #[doc(hidden)]
+    const IS_UNIQUE: bool = false;
+
     /// Gives the outcome of one that is done.
     #[doc(hidden)]
     fn read(&self) -> Result<Self::Value, TaskError>;
@@ -31,6 +35,8 @@ pub trait Awaitable: Waitable {
 
 impl<T> Awaitable for Task<T> {
     type Value = T;
+
+    const IS_UNIQUE: bool = true;
 
     fn read(&self) -> Result<T, TaskError> {
         self.result()

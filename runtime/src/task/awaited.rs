@@ -122,7 +122,7 @@ impl Awaited {
         }
     }
 
-    pub(super) fn watch(&self, watch: Watch) -> u64 {
+    pub(crate) fn watch(&self, watch: Watch) -> u64 {
         self.with_watchers(|watchers| watchers.add(watch))
     }
 

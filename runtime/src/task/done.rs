@@ -2,9 +2,10 @@
 //! coming.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Waker};
 
 use perloop_bridge::{Call, CallRef, Ready, TaskRef};
@@ -24,6 +25,8 @@ pub(crate) enum Watch {
     Callback(Callback),
     /// A shield around it was cancelled: a failure goes to the exception handler.
     Shield,
+    /// So many-th of several whose ends somebody hears of.
+    OneOf(Rc<Ends>, usize),
 }
 
 pub(super) type Callback = Box<dyn OnEnd>;
@@ -63,6 +66,39 @@ impl<F: FnOnce(&Awaited)> OnEnd for Placed<F> {
 
     fn made_at(&self) -> Option<&'static Location<'static>> {
         Some(self.made_at)
+    }
+}
+
+/// Hears of the ends of several, each by its number, and each as a done callback would.
+pub(crate) trait HearsEnds {
+    fn one_ended(&self, number: usize);
+}
+
+/// The ends of several, on their way to who hears of them. In the ready list it stands once for each: one allocation
+/// for all of them.
+pub(crate) struct Ends {
+    to: Weak<dyn HearsEnds>,
+    /// In the order in which they are queued.
+    queued: RefCell<VecDeque<usize>>,
+}
+
+impl Ends {
+    pub(crate) fn new(to: Weak<dyn HearsEnds>) -> Rc<Self> {
+        Rc::new(Self { to, queued: RefCell::default() })
+    }
+
+    fn queue(self: Rc<Self>, event_loop: &EventLoop, number: usize) {
+        self.queued.borrow_mut().push_back(number);
+        event_loop.0.home.push(Ready::Call(CallRef(self)));
+    }
+}
+
+impl Call for Ends {
+    fn call(self: Rc<Self>) {
+        let number = self.queued.borrow_mut().pop_front();
+        if let (Some(number), Some(to)) = (number, self.to.upgrade()) {
+            to.one_ended(number);
+        }
     }
 }
 
@@ -119,6 +155,7 @@ impl Watchers {
                 Watch::Waker(waker) => run_callback(|| waker.wake()),
                 Watch::Callback(callback) => queue_callback(event_loop, ended, callback),
                 Watch::Shield => queue_callback(event_loop, ended, Box::new(shield::report)),
+                Watch::OneOf(ends, number) => ends.queue(event_loop, number),
             }
         }
     }

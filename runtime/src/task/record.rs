@@ -100,7 +100,7 @@ pub(crate) struct TaskRecord {
 struct Apart {
     waits: Waits,
     named: OnceCell<Box<Named>>,
-    rare: OnceCell<Rare>,
+    rare: OnceCell<Box<Rare>>,
 }
 
 /// What a task has once it is cancelled, fails, or catches a cancellation.
@@ -192,12 +192,12 @@ impl TaskRecord {
     }
 
     pub(crate) fn rare(&self) -> &Rare {
-        self.apart().rare.get_or_init(Rare::default)
+        self.apart().rare.get_or_init(Box::default)
     }
 
     #[inline]
     pub(crate) fn rare_if_any(&self) -> Option<&Rare> {
-        self.apart.get()?.rare.get()
+        self.apart.get()?.rare.get().map(Box::as_ref)
     }
 }
 
