@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bridge::{Handing, Staff};
+use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::sync::{Arc as Value, Mutex};
 use loom::thread;
 use support::{join_all, model};
@@ -121,6 +122,42 @@ fn a_job_against_a_worker_that_cannot_be_started_is_dropped() {
         assert_eq!(pool.staff.hand_in(), Handing::Hire, "the count is as it was");
         pool.staff.finish();
         assert!(pool.staff.leave());
+    });
+}
+
+/// As above, with a queue that orders nothing by itself: who finds that a job is nobody's finds the job as well, by the word
+/// alone.
+#[test]
+fn a_job_that_is_nobodys_is_seen_by_who_finds_that() {
+    model(3, || {
+        let pool = Arc::new((Staff::new(1), AtomicBool::new(false)));
+        assert_eq!(pool.0.hand_in(), Handing::Hire);
+        let other = thread::spawn({
+            let pool = Arc::clone(&pool);
+            move || {
+                if pool.0.hand_in() == Handing::Hire {
+                    assert!(!pool.0.hire_failed(), "there is no other worker");
+                    return;
+                }
+                pool.1.store(true, Relaxed);
+                if pool.0.take_orphan() {
+                    pool.1.store(false, Relaxed);
+                }
+            }
+        });
+        assert!(!pool.0.hire_failed(), "there is no other worker");
+        while pool.0.take_orphan() {
+            if pool.1.load(Relaxed) {
+                pool.1.store(false, Relaxed);
+                continue;
+            }
+            pool.0.leave_orphan();
+            if !pool.1.load(Relaxed) {
+                break;
+            }
+        }
+        other.join().unwrap();
+        assert!(!pool.1.load(Relaxed), "a job was left without a worker");
     });
 }
 
