@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     let tests: Vec<Test> = [ctrl_c::TESTS, descriptors::TESTS, fork::TESTS, thread_end::TESTS].concat();
     if let Ok(which) = std::env::var(WHICH) {
         limit_time();
+        hear_ctrl_c();
         let (_, test, _) = tests.iter().find(|(name, ..)| *name == which).expect("the variable names a test");
         test();
         return ExitCode::SUCCESS;
@@ -62,6 +63,13 @@ fn main() {}
 fn limit_time() {
     // SAFETY: it sets a timer, whose signal nobody handles.
     unsafe { libc::alarm(60) };
+}
+
+/// A shell's background jobs are started with Ctrl-C ignored, which perloop leaves so.
+#[cfg(target_os = "linux")]
+fn hear_ctrl_c() {
+    // SAFETY: it gives the signal its default effect.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
 }
 
 #[cfg(target_os = "linux")]

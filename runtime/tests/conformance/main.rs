@@ -35,6 +35,7 @@ use scenario::Case;
 fn main() -> ExitCode {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     player::watch_panics();
+    hear_ctrl_c();
     let cases = scenario::load(&folder("")).expect("the scenarios are there");
     let (mut passed, mut failed, mut ignored) = (0, Vec::new(), 0);
     let mut report = |name: &str, problem: Option<String>| match problem {
@@ -64,6 +65,16 @@ fn main() -> ExitCode {
     failed.iter().for_each(|problem| println!("\n{problem}"));
     println!("\n{passed} passed, {} failed, {ignored} not yet", failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
+
+/// A shell's background jobs are started with Ctrl-C ignored, which perloop leaves so.
+#[expect(unsafe_code, reason = "a system call")]
+fn hear_ctrl_c() {
+    // SAFETY: it gives the signal its default effect.
+    #[cfg(unix)]
+    unsafe {
+        libc::signal(libc::SIGINT, libc::SIG_DFL);
+    }
 }
 
 fn folder(name: &str) -> PathBuf {
