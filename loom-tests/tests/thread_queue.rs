@@ -8,7 +8,7 @@ use bridge::{
     thread_queue_with,
 };
 use loom::thread::{self, JoinHandle};
-use support::{Ledger, TestBell, Value, join_all, model, poll_once, ringing, wait_for};
+use support::{Ledger, Shared, TestBell, Value, join_all, model, poll_once, ringing, wait_for};
 
 type Ends = (ThreadSender<Value>, ThreadReceiver<Value>);
 
@@ -257,6 +257,34 @@ fn a_put_against_a_close_is_got_or_comes_back() {
         other.join().unwrap();
         assert_eq!(receiver.try_get().err(), Some(TryGetError::Closed));
         drop(sender);
+        ledger.check();
+    });
+}
+
+/// Who is told that the queue is closed sees what was done before it was.
+#[test]
+fn who_is_refused_sees_what_was_before_the_close() {
+    model(3, || {
+        let (ledger, (sender, receiver)) = queue(1);
+        let (closer, before) = (sender.clone(), Shared::new());
+        let other = thread::spawn({
+            let before = before.clone();
+            move || {
+                before.add();
+                closer.close();
+            }
+        });
+        if receiver.try_get().err() == Some(TryGetError::Closed) {
+            assert_eq!(before.get(), 1);
+        }
+        if let Err(TryPutError::Closed(_)) = sender.try_put(ledger.value_of(1)) {
+            assert_eq!(before.get(), 1);
+        }
+        if receiver.is_closed() {
+            assert_eq!(before.get(), 1);
+        }
+        other.join().unwrap();
+        drop((sender, receiver));
         ledger.check();
     });
 }

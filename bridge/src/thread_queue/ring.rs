@@ -175,8 +175,9 @@ impl<T> Ring<T> {
 
     /// Somebody is about to wait for an item. True: there was none, so that each later put will see the mark.
     pub(super) fn mark_waiting_get(&self) -> bool {
-        // ORDERING: AcqRel: a close that came first is seen, and what this thread has seen is, by who sees the mark.
-        let tail = self.tail.fetch_or(WAITED, Ordering::AcqRel);
+        // ORDERING: Relaxed; the mark is seen by each later change of the word, and who sees it takes the lock of the line, under
+        // which this is called.
+        let tail = self.tail.fetch_or(WAITED, Ordering::Relaxed);
         // ORDERING: Relaxed; if it is out of date the queue does not seem empty, and one looks again.
         let head = self.head.load(Ordering::Relaxed);
         tail & CLOSED == 0 && head & !MARKS == tail & !MARKS
@@ -184,10 +185,11 @@ impl<T> Ring<T> {
 
     /// Somebody is about to wait for room. True: there was none, so that each later get will see the mark.
     pub(super) fn mark_waiting_put(&self) -> bool {
-        // ORDERING: AcqRel: as in `mark_waiting_get`.
-        let head = self.head.fetch_or(WAITED, Ordering::AcqRel);
-        // ORDERING: Acquire pairs with the Release of `close`.
-        let tail = self.tail.load(Ordering::Acquire);
+        // ORDERING: Relaxed; as in `mark_waiting_get`.
+        let head = self.head.fetch_or(WAITED, Ordering::Relaxed);
+        // ORDERING: Relaxed; who closes takes the lock of the line afterwards: before this is called, and then the close is
+        // seen by that, or later, and then it finds the caller in the line.
+        let tail = self.tail.load(Ordering::Relaxed);
         tail & CLOSED == 0 && self.is_lap_behind(head, tail)
     }
 
@@ -205,8 +207,8 @@ impl<T> Ring<T> {
 
     /// From now on no item is taken. True: it was not closed before.
     pub(super) fn close(&self) -> bool {
-        // ORDERING: Release: who is refused sees what was before. Acquire: so does who closes again.
-        self.tail.fetch_or(CLOSED, Ordering::AcqRel) & CLOSED == 0
+        // ORDERING: Release: who is refused sees what was before. Nothing is read of who has closed it before.
+        self.tail.fetch_or(CLOSED, Ordering::Release) & CLOSED == 0
     }
 
     pub(super) fn is_closed(&self) -> bool {
