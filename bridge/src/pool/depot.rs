@@ -70,8 +70,11 @@ impl Depot {
         uncut.cut_off(self.chain, self.cut)
     }
 
-    /// Leaves blocks here.
+    /// Leaves blocks here, if there are any: nobody is given an empty chain.
     pub(super) fn deposit(&self, chain: Chain) {
+        if chain.is_empty() {
+            return;
+        }
         match self.enter() {
             Some(mut stock) => self.take_in(&mut stock, chain),
             None => self.late.push(chain),
@@ -118,6 +121,24 @@ impl Depot {
             Some(mut stock) => stock.shelf.retire(uncut).into_iter().for_each(Whole::free),
             None if uncut.is_empty() => {}
             None => self.late.push(uncut.cut_off(u32::MAX, self.cut)),
+        }
+    }
+}
+
+#[cfg(all(test, not(perloop_loom)))]
+mod tests {
+    use super::Depot;
+
+    #[test]
+    fn who_takes_the_last_block_of_a_chain_leaves_no_empty_one() {
+        let depot = Depot::new(32, 1);
+        for _ in 0..3 {
+            let blocks = [depot.withdraw_one(), depot.withdraw_one()];
+            assert_ne!(blocks[0], blocks[1]);
+            for block in blocks {
+                // SAFETY: it comes from there, and nobody uses it.
+                unsafe { depot.deposit_one(block) };
+            }
         }
     }
 }
