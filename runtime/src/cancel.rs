@@ -166,7 +166,9 @@ impl Raised {
 
 impl Drop for Raised {
     fn drop(&mut self) {
-        if let (Some(entered), Some(task)) = (self.0.take(), step::current()) {
+        if let Some(entered) = self.0.take()
+            && let Some(task) = step::current()
+        {
             let record: &TaskRecord = task.record();
             if entered.task == record.key() {
                 record.rare().scopes.take_back(entered.number);
@@ -446,7 +448,9 @@ impl Membership {
     }
 
     fn leave(&mut self) {
-        if let (Some(entered), Some(task)) = (self.0.take(), step::current()) {
+        if let Some(entered) = self.0.take()
+            && let Some(task) = step::current()
+        {
             let record: &TaskRecord = task.record();
             if entered.task == record.key() {
                 drop(record.rare().scopes.leave(entered.number));
@@ -485,7 +489,8 @@ impl Frame {
     }
 
     pub(crate) fn leave(&mut self) {
-        if let (Some(entered), Some(task)) = (self.0.take(), step::current())
+        if let Some(entered) = self.0.take()
+            && let Some(task) = step::current()
             && entered.is_of(&task)
         {
             drop(task.record::<TaskRecord>().rare().scopes.leave_all_inside(entered.number));

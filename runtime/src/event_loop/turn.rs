@@ -28,10 +28,10 @@ impl EventLoop {
         self.move_due_timers();
         if home.ready_len() == 0 && !self.0.is_stopping.get() {
             self.wait(max_wait)?;
+            self.move_due_timers();
         } else {
             self.poll_io_now_and_then()?;
         }
-        self.move_due_timers();
         // What is added from here on runs in the next turn.
         for _ in 0..home.ready_len() {
             let Some(entry) = home.pop() else { break };
