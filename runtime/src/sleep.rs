@@ -1,18 +1,20 @@
 //! `sleep` and `yield_now`.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use perloop_bridge::{Call, Remote, TaskRef};
+use perloop_bridge::{Call, CallRef, Remote, TaskRef};
 
 use crate::current;
 use crate::event_loop::{EventLoop, Timer, run_callback};
 use crate::task::step;
-use crate::timers::TimerKey;
+use crate::timers::{TimerKey, Timers};
 
 /// Gives up the turn: the task goes on behind everything that is ready now. asyncio's `sleep(0)`.
 ///
@@ -86,7 +88,7 @@ impl Future for YieldNow {
 /// # Ok::<(), perloop::RunError>(())
 /// ```
 pub fn sleep(delay: Duration) -> Sleep {
-    Sleep { delay, state: State::New }
+    Sleep { state: State::New(Delay::from(delay)) }
 }
 
 /// The future that [`sleep`] makes. Polled again after it was ready, it is ready.
@@ -105,20 +107,34 @@ pub fn sleep(delay: Duration) -> Sleep {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
-    delay: Duration,
     state: State,
 }
 
+/// Two words large: there may be a million of them.
 #[derive(Debug)]
 enum State {
-    New,
+    New(Delay),
     Yielding(YieldNow),
     Waiting { loop_id: u32, timer: TimerKey },
     Done,
 }
 
-/// What the loop keeps for a sleeper: whom to wake.
-pub(crate) struct Alarm(RefCell<Sleeper>);
+/// A `Duration` without its alignment.
+#[derive(Debug, Clone, Copy)]
+struct Delay([u32; 3]);
+
+impl From<Duration> for Delay {
+    fn from(delay: Duration) -> Self {
+        let seconds = delay.as_secs();
+        Self([(seconds >> 32) as u32, seconds as u32, delay.subsec_nanos()])
+    }
+}
+
+impl From<Delay> for Duration {
+    fn from(Delay([high, low, nanoseconds]): Delay) -> Self {
+        Self::new(u64::from(high) << 32 | u64::from(low), nanoseconds)
+    }
+}
 
 /// Who is to be woken. A task of this thread is stored as itself: no atomics.
 #[derive(Debug)]
@@ -156,54 +172,97 @@ impl Sleeper {
     }
 }
 
-impl Alarm {
-    fn set_sleeper(&self, cx: &Context<'_>) {
-        if !self.0.borrow().is_woken_by(cx) {
-            let _old = self.0.replace(Sleeper::of(cx));
-        }
+/// Sleepers whose time has come and whose turn has not. Each stays with its timer till then, so that it can still give
+/// up its sleep: it is not woken then, as it would take that for what it waits for by that time. In the ready list this
+/// stands once for each of them: no allocation at all.
+pub(crate) struct Risen {
+    timers: Rc<RefCell<Timers<Timer>>>,
+    queue: RefCell<VecDeque<TimerKey>>,
+}
+
+impl Risen {
+    pub(crate) fn new(timers: Rc<RefCell<Timers<Timer>>>) -> Rc<Self> {
+        Rc::new(Self { timers, queue: RefCell::default() })
     }
 
-    /// Wakes nobody, should it be between its time and its turn: the task would take it for what it waits for by then.
-    fn switch_off(&self) {
-        let _old = self.0.replace(Sleeper::Waker(Waker::noop().clone()));
+    /// Takes another one up; what comes back, and goes to the ready list, wakes it.
+    pub(crate) fn with(self: &Rc<Self>, timer: TimerKey) -> CallRef {
+        self.queue.borrow_mut().push_back(timer);
+        CallRef(self.clone())
     }
 }
 
-impl Call for Alarm {
+impl Call for Risen {
     fn call(self: Rc<Self>) {
-        let waker = match &*self.0.borrow() {
-            Sleeper::Task(task) => return task.wake(),
-            Sleeper::Waker(waker) => waker.clone(),
-        };
-        waker.wake();
+        let Some(first) = self.queue.borrow_mut().pop_front() else { return };
+        let removed = self.timers.borrow_mut().remove(first);
+        match removed {
+            Some(Timer::Task(task)) => task.wake(),
+            Some(Timer::Waker(waker)) => waker.wake(),
+            _ => {}
+        }
     }
 }
 
-impl Sleep {
-    fn begin(&self, running: &EventLoop, cx: &Context<'_>) -> State {
-        if self.delay.is_zero() {
-            return State::Yielding(yield_now());
+impl Timer {
+    /// A sleeper stays with its timer after this has fired.
+    pub(crate) fn is_sleeper(&self) -> bool {
+        matches!(self, Self::Task(_) | Self::Waker(_))
+    }
+
+    fn of(cx: &Context<'_>) -> Self {
+        match Sleeper::of(cx) {
+            Sleeper::Task(task) => Self::Task(task),
+            Sleeper::Waker(waker) => Self::Waker(Box::new(waker)),
         }
-        let alarm = Timer::Alarm(Rc::new(Alarm(RefCell::new(Sleeper::of(cx)))));
-        let deadline = running.0.clock.deadline_after(self.delay);
-        let timer = running.0.timers.borrow_mut().insert(deadline, alarm);
-        State::Waiting { loop_id: running.id(), timer }
+    }
+
+    fn is_woken_by(&self, cx: &Context<'_>) -> bool {
+        match self {
+            Self::Task(task) => TaskRef::from_waker(cx.waker()).as_ref() == Some(task),
+            Self::Waker(waker) => waker.will_wake(cx.waker()),
+            Self::Callback(_) | Self::Timeout(_) => false,
+        }
     }
 }
 
 impl EventLoop {
-    fn alarm(&self, timer: TimerKey) -> Option<Rc<Alarm>> {
-        match self.0.timers.borrow().get(timer)? {
-            Timer::Alarm(alarm) => Some(Rc::clone(alarm)),
-            Timer::Call(_) => None,
+    fn begin_sleep(&self, delay: Duration, cx: &Context<'_>) -> State {
+        if delay.is_zero() {
+            return State::Yielding(yield_now());
         }
+        let (deadline, sleeper) = (self.0.clock.deadline_after(delay), Timer::of(cx));
+        let timer = self.0.timers.borrow_mut().insert(deadline, sleeper);
+        State::Waiting { loop_id: self.id(), timer }
     }
 
-    /// Takes a sleeper's timer away, with its alarm.
-    fn forget_alarm(&self, timer: TimerKey) {
-        let removed = self.0.timers.borrow_mut().remove(timer);
-        if let Some(Timer::Alarm(alarm)) = removed {
-            alarm.switch_off();
+    /// Polled again, perhaps by another waker. False if the time has come.
+    fn goes_on_sleeping(&self, timer: TimerKey, cx: &Context<'_>) -> bool {
+        let is_known = self.0.timers.borrow_mut().get_mut(timer).map(|timer| timer.is_woken_by(cx));
+        if is_known == Some(false) {
+            let new = Timer::of(cx);
+            // The old one is dropped outside of the borrow.
+            let _old = self.0.timers.borrow_mut().get_mut(timer).map(|timer| mem::replace(timer, new));
+        }
+        is_known.is_some()
+    }
+}
+
+impl Sleep {
+    fn poll_on(&mut self, running: &EventLoop, cx: &mut Context<'_>) -> Poll<()> {
+        if let State::New(delay) = self.state {
+            self.state = running.begin_sleep(delay.into(), cx);
+        } else if let State::Waiting { loop_id, timer } = self.state {
+            assert!(loop_id == running.id(), "sleep: polled on another event loop than before");
+            if !running.goes_on_sleeping(timer, cx) {
+                running.remove_timer(timer);
+                return Poll::Ready(());
+            }
+        }
+        match &mut self.state {
+            State::Yielding(yields) => Pin::new(yields).poll(cx),
+            State::Waiting { .. } => Poll::Pending,
+            State::New(_) | State::Done => Poll::Ready(()),
         }
     }
 }
@@ -212,32 +271,13 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let running = match current::get_running_loop() {
-            Ok(running) => running,
+        let polled = match current::get_running_loop() {
+            Ok(running) => self.poll_on(&running, cx),
             Err(error) => panic!("sleep: {error}"),
         };
-        if matches!(self.state, State::New) {
-            self.state = self.begin(&running, cx);
+        if matches!(self.state, State::Waiting { .. }) && polled.is_pending() {
+            step::note_wait();
         }
-        let polled = match &mut self.state {
-            State::Yielding(yields) => Pin::new(yields).poll(cx),
-            State::Waiting { loop_id, timer } => {
-                assert!(*loop_id == running.id(), "sleep: polled on another event loop than before");
-                match running.alarm(*timer) {
-                    Some(alarm) => {
-                        alarm.set_sleeper(cx);
-                        step::note_wait();
-                        Poll::Pending
-                    }
-                    // It has fired.
-                    None => {
-                        running.forget_alarm(*timer);
-                        Poll::Ready(())
-                    }
-                }
-            }
-            State::New | State::Done => Poll::Ready(()),
-        };
         if polled.is_ready() {
             self.state = State::Done;
         }
@@ -249,12 +289,12 @@ impl Drop for Sleep {
     fn drop(&mut self) {
         let State::Waiting { loop_id, timer } = self.state else { return };
         if let Some(event_loop) = current::find_owned(loop_id) {
-            event_loop.forget_alarm(timer);
+            event_loop.remove_timer(timer);
         } else if let Some(remote) = Remote::find(loop_id) {
             // Dropped in another thread: its own loop removes it. A closed loop has none.
             let remove = move || {
                 if let Ok(running) = current::get_running_loop() {
-                    running.forget_alarm(timer);
+                    running.remove_timer(timer);
                 }
             };
             drop(remote.call(remove));

@@ -100,7 +100,7 @@ pub fn timeout_at<F: Future>(when: impl Into<Option<Duration>>, body: F) -> Time
 #[derive(Clone)]
 pub struct TimeoutScope(Rc<Scope>);
 
-struct Scope {
+pub(crate) struct Scope {
     stage: Cell<Stage>,
     deadline: Cell<Deadline>,
     alarm: Cell<Alarm>,
@@ -221,7 +221,9 @@ impl TimeoutScope {
         }
         self.take_back_alarm();
         self.0.deadline.set(when.into().map_or(Deadline::Never, Deadline::At));
-        self.set_alarm();
+        if let Some(own) = self.event_loop() {
+            self.set_alarm(&own, own.0.clock.time());
+        }
         Ok(())
     }
 
@@ -264,26 +266,27 @@ impl TimeoutScope {
         let task = step::current().expect("`timeout` is awaited in a perloop task");
         let requests = AnyTask::new(task.clone()).cancelling();
         let running = current::get_running_loop().expect("a task's step runs");
+        let now = running.0.clock.time();
         if let Deadline::After(delay) = self.0.deadline.get() {
-            self.0.deadline.set(Deadline::At(running.0.clock.deadline_after(delay)));
+            self.0.deadline.set(Deadline::At(now.saturating_add(delay)));
         }
         self.0.entered.replace(Some(Entered { of: running.downgrade(), task, requests }));
         self.0.stage.set(Stage::Active);
-        self.set_alarm();
+        self.set_alarm(&running, now);
     }
 
     fn event_loop(&self) -> Option<EventLoop> {
         self.0.entered.borrow().as_ref().and_then(|entered| entered.of.upgrade())
     }
 
-    fn set_alarm(&self) {
-        let (Some(when), Some(own)) = (self.when(), self.event_loop()) else { return };
-        let call = CallRef(Rc::clone(&self.0) as Rc<dyn Call>);
-        if when <= own.0.clock.time() {
-            own.0.home.push(Ready::Call(call));
+    fn set_alarm(&self, own: &EventLoop, now: Duration) {
+        let Some(when) = self.when() else { return };
+        let scope = Rc::clone(&self.0);
+        if when <= now {
+            own.0.home.push(Ready::Call(CallRef(scope)));
             self.0.alarm.set(Alarm::Soon);
         } else {
-            let timer = own.0.timers.borrow_mut().insert(when, Timer::Call(call));
+            let timer = own.0.timers.borrow_mut().insert(when, Timer::Timeout(scope));
             self.0.alarm.set(Alarm::Timer(timer));
         }
     }

@@ -20,6 +20,7 @@ use crate::executor::DefaultExecutor;
 use crate::handle::LoopHandle;
 use crate::reactor::{Reactor, WaitKind};
 use crate::run::run_on;
+use crate::sleep::Risen;
 use crate::timers::Timers;
 use crate::wrap_future::Arrivals;
 
@@ -222,11 +223,13 @@ impl Builder {
             None => "loop of an unnamed thread".to_owned(),
         });
         let home = Home::new(name, self.spin, reactor.bell());
+        let timers = Rc::new(RefCell::new(Timers::new()));
         let event_loop = EventLoop(Rc::new(LoopInner {
             handle: LoopHandle::new(home.remote()),
             home,
             clock: if self.has_virtual_time { Clock::virtual_time() } else { Clock::monotonic() },
-            timers: RefCell::new(Timers::new()),
+            risen: Risen::new(Rc::clone(&timers)),
+            timers,
             reactor: RefCell::new(Some(reactor)),
             guest_fd,
             is_running: Cell::new(false),

@@ -15,7 +15,7 @@ use crate::exception::{ExceptionContext, ExceptionKind};
 use crate::timers::TimerKey;
 
 /// A callback that runs once, unless it is cancelled.
-struct Once {
+pub(crate) struct Once {
     callback: RefCell<Option<Box<dyn FnOnce()>>>,
     is_cancelled: Cell<bool>,
     made_at: &'static Location<'static>,
@@ -286,7 +286,7 @@ impl EventLoop {
     ) -> Result<TimerHandle, LoopClosed> {
         self.check_open()?;
         let once = Once::new(callback, Location::caller());
-        let key = self.0.timers.borrow_mut().insert(when, Timer::Call(CallRef(once.clone())));
+        let key = self.0.timers.borrow_mut().insert(when, Timer::Callback(Rc::clone(&once)));
         Ok(TimerHandle { once, when, key, of: self.downgrade() })
     }
 

@@ -16,6 +16,7 @@ use std::future::Future;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::panic::Location;
 use std::rc::{Rc, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use perloop_bridge::{CallRef, Closing, Home, LoopClosed, Panicked, TaskRef};
@@ -25,6 +26,8 @@ pub use callbacks::{Handle, TimerHandle};
 pub(crate) use callbacks::{run_callback, run_callback_of};
 pub use eager::TaskBuilder;
 
+use callbacks::Once;
+
 use crate::async_gen::Asyncgens;
 use crate::clock::Clock;
 use crate::debug::Debug;
@@ -33,8 +36,9 @@ use crate::exception::{ExceptionHandler, PanicPolicy};
 use crate::executor::DefaultExecutor;
 use crate::handle::LoopHandle;
 use crate::reactor::Reactor;
-use crate::sleep::Alarm;
+use crate::sleep::Risen;
 use crate::task::{AnyTask, Seed, Task, TaskRecord};
+use crate::timeout::Scope;
 use crate::timers::Timers;
 use crate::wrap_future::Arrivals;
 
@@ -63,19 +67,12 @@ pub struct EventLoop(pub(crate) Rc<LoopInner>);
 
 /// What becomes ready when its time has come.
 pub(crate) enum Timer {
-    Call(CallRef),
-    Alarm(Rc<Alarm>),
-}
-
-impl Timer {
-    /// A sleeper's alarm can be switched off between its time and its turn, so the timer keeps it until the sleeper takes
-    /// it away.
-    fn copy_for_sleeper(&self) -> Option<Self> {
-        match self {
-            Self::Call(_) => None,
-            Self::Alarm(alarm) => Some(Self::Alarm(Rc::clone(alarm))),
-        }
-    }
+    /// A sleeping task.
+    Task(TaskRef),
+    /// Another sleeper. It lies apart, so that a timer is two words.
+    Waker(Box<Waker>),
+    Callback(Rc<Once>),
+    Timeout(Rc<Scope>),
 }
 
 /// A reference to a loop that does not keep it.
@@ -92,7 +89,8 @@ pub(crate) struct LoopInner {
     pub(crate) home: Home,
     handle: LoopHandle,
     pub(crate) clock: Clock,
-    pub(crate) timers: RefCell<Timers<Timer>>,
+    pub(crate) timers: Rc<RefCell<Timers<Timer>>>,
+    risen: Rc<Risen>,
     /// None once the loop is closed.
     reactor: RefCell<Option<Reactor<CallRef>>>,
     /// The reactor's descriptor, under a number that stays when the reactor is rebuilt.

@@ -12,6 +12,7 @@ use crate::debug::Timed;
 use crate::event_loop::{EventLoop, Timer, run_callback};
 use crate::exception::{ExceptionContext, ExceptionKind};
 use crate::task::step;
+use crate::timers::Fired;
 
 /// While there is always something ready, I/O is polled every so many turns.
 const IO_INTERVAL: u32 = 32;
@@ -85,12 +86,12 @@ impl EventLoop {
         }
         let now = self.0.clock.time();
         loop {
-            let Some(timer) = self.0.timers.borrow_mut().fire_due(now, Timer::copy_for_sleeper) else {
-                return;
-            };
-            self.0.home.push(Ready::Call(match timer {
-                Timer::Call(call) => call,
-                Timer::Alarm(alarm) => CallRef(alarm),
+            let Some(fired) = self.0.timers.borrow_mut().fire_due(now, Timer::is_sleeper) else { return };
+            self.0.home.push(Ready::Call(match fired {
+                Fired::Stays(sleeper) => self.0.risen.with(sleeper),
+                Fired::Item(Timer::Callback(once)) => CallRef(once),
+                Fired::Item(Timer::Timeout(scope)) => CallRef(scope),
+                Fired::Item(Timer::Task(_) | Timer::Waker(_)) => unreachable!("sleepers stay"),
             }));
         }
     }
