@@ -147,25 +147,25 @@ impl Watchers {
 
     /// The end: queues them all, in order.
     pub(crate) fn wake_all(&self, event_loop: &EventLoop, ended: &Awaited) {
-        let all = self.first.take().into_iter().chain(self.others.take());
-        for (_, watch) in all {
-            match watch {
-                Watch::Task(task) => task.wake(),
-                // Foreign code, which may panic: it is no part of the end itself.
-                Watch::Waker(waker) => run_callback(|| waker.wake()),
-                Watch::Callback(callback) => queue_callback(event_loop, ended, callback),
-                Watch::Shield => queue_callback(event_loop, ended, Box::new(shield::report)),
-                Watch::OneOf(ends, number) => ends.queue(event_loop, number),
-            }
+        let (first, others) = (self.first.take(), self.others.take());
+        if let Some((_, first)) = first {
+            first.wake(event_loop, ended);
+        }
+        for (_, other) in others {
+            other.wake(event_loop, ended);
         }
     }
 }
 
-impl Drop for Watchers {
-    /// The loop was closed, or the last handle dropped, before the end. Each of them is foreign code, and may panic.
-    fn drop(&mut self) {
-        for watch in self.first.take().into_iter().chain(self.others.take()) {
-            run_callback(|| drop(watch));
+impl Watch {
+    fn wake(self, event_loop: &EventLoop, ended: &Awaited) {
+        match self {
+            Self::Task(task) => task.wake(),
+            // Foreign code, which may panic: it is no part of the end itself.
+            Self::Waker(waker) => run_callback(|| waker.wake()),
+            Self::Callback(callback) => queue_callback(event_loop, ended, callback),
+            Self::Shield => queue_callback(event_loop, ended, Box::new(shield::report)),
+            Self::OneOf(ends, number) => ends.queue(event_loop, number),
         }
     }
 }
