@@ -4,10 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
+
+use perloop_bridge::Panicked;
 
 use crate::current;
 use crate::errors::{TaskError, WrongLoop};
@@ -246,8 +248,12 @@ fn loop_of<A: Awaitable>(children: &Children<A>) -> Result<EventLoop, (EventLoop
     let here = || current::get_event_loop().unwrap_or_else(|error| panic!("gather: {error}"));
     let Some(first) = children.given.first() else { return Ok(here()) };
     let loop_id = first.inside().0.loop_id();
-    let own = current::find_owned(loop_id).unwrap_or_else(here);
-    match children.all().find(|child| child.loop_id() != loop_id) {
+    let found = current::find_owned(loop_id);
+    // What belongs to a loop that is gone and has not ended never does.
+    let is_elsewhere = |child: &Awaited| child.loop_id() != loop_id || found.is_none() && !child.done();
+    let other = children.all().find(is_elsewhere);
+    let own = found.unwrap_or_else(here);
+    match other {
         None => Ok(own),
         Some(other) => {
             let (belongs_to, used_on) = (other.loop_name(), own.name().to_owned());
@@ -418,7 +424,7 @@ impl<T: 'static> Gather<T> {
     }
 
     /// Makes a future of it that many can await, or that can be gathered or shielded in turn, with its value changed by
-    /// `map`. Cancelling that future cancels this one. It takes no turn more.
+    /// `map`. Cancelling that future cancels this one. It takes no turn more. If `map` panics, that is how it fails.
     ///
     /// # Examples
     /// ```
@@ -435,14 +441,19 @@ impl<T: 'static> Gather<T> {
     #[track_caller]
     pub fn share<U: 'static>(self, map: impl FnOnce(T) -> U + 'static) -> LoopFuture<U> {
         let shared = State::like(&self.state, Location::caller());
+        // A panic that went past here would leave the future pending for ever.
+        let map = move |value| {
+            let mapped = catch_unwind(AssertUnwindSafe(move || map(value)));
+            mapped.map_err(|payload| TaskError::Panicked(Panicked::new(payload)))
+        };
         if self.done() {
-            shared.settle(self.result().map(map));
+            shared.settle(self.result().and_then(map));
             return LoopFuture::new(shared);
         }
         let to = Rc::downgrade(&shared);
         let settle = move |outcome: Result<T, TaskError>| {
             if let Some(shared) = to.upgrade() {
-                shared.settle(outcome.map(map));
+                shared.settle(outcome.and_then(map));
             }
         };
         let _old = self.sink.replace(Some(Box::new(settle)));

@@ -168,3 +168,35 @@ fn a_closed_loop_frees_what_was_gathered() {
     drop(task);
     assert_eq!(Rc::strong_count(&kept), 1);
 }
+
+#[test]
+fn a_panic_of_what_changes_the_shared_value_is_the_failure_of_all_who_share_it() {
+    in_virtual_time(async {
+        let future = create_future();
+        let shared = gather([future.clone()]).share(|_: Vec<i32>| -> i32 { panic!("no sum") });
+        future.set_result(1).expect("nobody else sets it");
+        let is_panic =
+            |outcome| matches!(outcome, Err(TaskError::Panicked(panicked)) if panicked.message() == "no sum");
+        assert!(is_panic(shared.clone().await));
+        assert!(is_panic(shared.await));
+
+        let done = gather([future]).share(|_: Vec<i32>| -> i32 { panic!("no sum") });
+        assert!(is_panic(done.await));
+    });
+}
+
+#[test]
+fn what_a_loop_that_is_gone_left_unfinished_is_no_wait_without_an_end() {
+    let (pending, done) = {
+        let gone = perloop::new_event_loop().expect("a loop");
+        let pending = gone.create_task(async { 1 }).expect("it is open");
+        let done = gone.create_future();
+        done.set_result(2).expect("nobody else sets it");
+        (pending, done)
+    };
+    in_virtual_time(async move {
+        let gathered = gather([pending]).await;
+        assert!(matches!(gathered, Err(TaskError::WrongLoop(_))), "{gathered:?}");
+        assert_eq!(gather([done]).await, Ok(vec![2]), "an outcome that is there is read from anywhere");
+    });
+}
