@@ -1,14 +1,11 @@
 //! `async_with`: a body between an entry and an exit that always runs, and may await.
 
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
-use std::task::Poll;
+use std::panic::resume_unwind;
 
 use perloop_bridge::Panicked;
 
 use crate::cancel::{Cancelled, catch_cancelled};
-use crate::event_loop::run_callback;
+use crate::caught::caught;
 
 /// How the body of an [`async_with`] was left: what asyncio gives to `__aexit__`.
 ///
@@ -88,21 +85,4 @@ pub async fn async_with<V, R>(
         BodyEnd::Panicked(panicked) => resume_unwind(panicked.into_payload()),
         BodyEnd::Cancelled(cancelled) => match cancelled.raise().await {},
     }
-}
-
-/// Gives a panic of a future as an error.
-async fn caught<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let mut future = pin!(Some(future));
-    poll_fn(|cx| {
-        let inner = future.as_mut().as_pin_mut().expect("polled after it was ready");
-        let ended = match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(value)) => Ok(value),
-            Err(payload) => Err(Panicked::new(payload)),
-        };
-        // What its destructors throw must not keep the exit from running.
-        run_callback(|| future.set(None));
-        Poll::Ready(ended)
-    })
-    .await
 }

@@ -188,6 +188,7 @@ mod as_completed;
 mod async_gen;
 mod async_with;
 mod cancel;
+mod caught;
 mod clock;
 mod context;
 mod current;

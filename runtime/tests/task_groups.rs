@@ -297,3 +297,36 @@ fn a_request_meets_a_scope_that_waits_beside_an_awaited_task() {
         assert!(parent.cancelled() && !stop_other.done());
     });
 }
+
+#[test]
+fn a_destructor_of_the_stopped_body_that_panics_is_an_error_of_the_group_and_the_children_are_waited_for() {
+    struct Throws;
+    impl Drop for Throws {
+        fn drop(&mut self) {
+            panic!("out of ink");
+        }
+    }
+    run(async {
+        let log = Log::default();
+        let group = TaskGroup::<&str>::new();
+        let body = async {
+            let log = Rc::clone(&log);
+            group.try_create_task(async { Err::<(), _>("out of paper") }).unwrap();
+            let slow = async move {
+                let _request = catch_cancelled(pending::<()>()).await;
+                sleep(Duration::from_secs(1)).await;
+                log.borrow_mut().push("cleaned up");
+            };
+            group.create_task(slow).unwrap();
+            let _throws = Throws;
+            pending::<Result<(), &str>>().await
+        };
+        let errors = group.run(body).await.unwrap_err().into_errors();
+        assert_eq!(*log.borrow(), ["cleaned up"]);
+        let [GroupedError::Failed("out of paper"), GroupedError::Panicked(panicked)] = &*errors else {
+            panic!("{errors:?}")
+        };
+        assert_eq!(panicked.message(), "out of ink");
+        assert_eq!(current_task().unwrap().unwrap().cancelling(), 0, "the group's own request was taken back");
+    });
+}

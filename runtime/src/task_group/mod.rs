@@ -6,16 +6,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::pin::pin;
+use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
-
-use perloop_bridge::Panicked;
 
 pub use errors::{ExceptionGroup, GroupRefused, GroupedError};
 
 use crate::cancel::{Cancelled, catch_cancelled};
+use crate::caught::caught;
 use crate::current;
 use crate::event_loop::WeakLoop;
 use crate::sleep::Sleeper;
@@ -141,11 +139,12 @@ impl<E: 'static> TaskGroup<E> {
         let group = &*self.0;
         let parent = group.enter();
         let _abandoned = Abandoned(group);
-        let (value, error, mut cancelled) = match catch_cancelled(catch_panic(body)).await {
+        // The panic of a destructor that a request has run is the body's as well.
+        let (value, error, mut cancelled) = match caught(catch_cancelled(body)).await {
             Ok(Ok(Ok(value))) => (Some(value), None, None),
             Ok(Ok(Err(error))) => (None, Some(GroupedError::Failed(error)), None),
-            Ok(Err(panicked)) => (None, Some(GroupedError::Panicked(panicked)), None),
-            Err(cancelled) => (None, None, Some(cancelled)),
+            Ok(Err(cancelled)) => (None, None, Some(cancelled)),
+            Err(panicked) => (None, Some(GroupedError::Panicked(panicked)), None),
         };
         group.phase.set(Phase::Exiting);
         if value.is_none() {
@@ -393,16 +392,6 @@ impl<E> Drop for Abandoned<'_, E> {
             parent.uncancel();
         }
     }
-}
-
-/// Runs a future; a panic in it is an error.
-async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(polled) => polled.map(Ok),
-        Err(payload) => Poll::Ready(Err(Panicked::new(payload))),
-    })
-    .await
 }
 
 impl<E> Default for TaskGroup<E> {
