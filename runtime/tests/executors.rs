@@ -9,11 +9,13 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
+use futures_util::future::join;
 use tracing_core::span::Current;
 
 use perloop::{
     CapacityLimiter, EventLoop, ExecutorError, FutureError, JobError, RunError, TaskError,
-    ThreadPoolExecutor, create_task, get_running_loop, new_event_loop, sleep, timeout, to_thread, yield_now,
+    ThreadPoolExecutor, catch_cancelled, create_task, get_running_loop, new_event_loop, sleep, timeout,
+    to_thread, yield_now,
 };
 
 /// A job that says when it begins, and ends when it is told to.
@@ -376,6 +378,31 @@ fn a_token_on_its_way_to_one_that_gives_up_goes_to_the_next() -> Result<(), RunE
         first.cancel();
         assert!(first.await.is_err_and(|error| error.is_cancelled()));
         assert_eq!(second.await, Ok(()));
+        assert_eq!(limiter.available_tokens(), 1);
+    })
+}
+
+#[test]
+fn who_waits_for_a_token_waits_on_when_another_branch_of_its_task_takes_the_request() -> Result<(), RunError>
+{
+    perloop::run(async {
+        let limiter = CapacityLimiter::new(1);
+        let token = limiter.acquire().await;
+        let task = create_task({
+            let limiter = limiter.clone();
+            async move {
+                let other_branch = catch_cancelled(std::future::pending::<()>());
+                let (token, caught) = join(limiter.acquire(), other_branch).await;
+                drop(token);
+                caught.is_err()
+            }
+        });
+        yield_now().await;
+        task.cancel();
+        yield_now().await;
+        assert!(!task.done());
+        drop(token);
+        assert_eq!(task.await, Ok(true));
         assert_eq!(limiter.available_tokens(), 1);
     })
 }

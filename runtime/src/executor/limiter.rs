@@ -1,13 +1,10 @@
 //! [`CapacityLimiter`]: how much of one kind of use there may be at once.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
-use std::rc::Rc;
 
 use crate::executor::JobError;
 use crate::executor::default::run_with;
-use crate::loop_future::{LoopFuture, create_future};
+use crate::locks::Semaphore;
 
 /// Bounds how many jobs of one kind run at once, whatever the pool would take: anyio's `CapacityLimiter`. (asyncio has
 /// none; its users take a semaphore, which is free again while a cancelled job still runs.) Clones are the same limiter.
@@ -34,13 +31,9 @@ use crate::loop_future::{LoopFuture, create_future};
 /// # Ok::<(), perloop::RunError>(())
 /// ```
 #[derive(Clone)]
-pub struct CapacityLimiter(Rc<Limit>);
-
-struct Limit {
+pub struct CapacityLimiter {
     total: usize,
-    available: Cell<usize>,
-    /// Who waits, and is given a token by being set.
-    line: RefCell<VecDeque<LoopFuture<()>>>,
+    tokens: Semaphore,
 }
 
 impl CapacityLimiter {
@@ -55,7 +48,7 @@ impl CapacityLimiter {
     /// ```
     pub fn new(total: usize) -> Self {
         assert!(total > 0, "CapacityLimiter: with no tokens everybody would wait for ever");
-        Self(Rc::new(Limit { total, available: Cell::new(total), line: RefCell::default() }))
+        Self { total, tokens: Semaphore::new(total) }
     }
 
     /// Returns how many may be at it at once.
@@ -65,7 +58,7 @@ impl CapacityLimiter {
     /// assert_eq!(perloop::CapacityLimiter::new(3).total_tokens(), 3);
     /// ```
     pub fn total_tokens(&self) -> usize {
-        self.0.total
+        self.total
     }
 
     /// Returns how many more may begin at once.
@@ -80,7 +73,7 @@ impl CapacityLimiter {
     /// # Ok::<(), perloop::RunError>(())
     /// ```
     pub fn available_tokens(&self) -> usize {
-        self.0.available.get()
+        self.tokens.permits()
     }
 
     /// Waits for a token, which is given back when it is dropped.
@@ -88,7 +81,7 @@ impl CapacityLimiter {
     /// Cancel safety: who gives the wait up leaves the line, and a token that was on its way goes to the next.
     ///
     /// # Panics
-    /// If it has to wait outside of a running loop, or goes on waiting in another loop than the one in which it began.
+    /// When it has to wait: outside of a running loop, or on another loop than those who waited before.
     ///
     /// # Examples
     /// ```
@@ -109,15 +102,8 @@ impl CapacityLimiter {
     /// # Ok::<(), perloop::RunError>(())
     /// ```
     pub async fn acquire(&self) -> LimiterToken {
-        if let Some(token) = self.take() {
-            return token;
-        }
-        let place = Place { limit: Some(&self.0), future: create_future() };
-        self.0.line.borrow_mut().push_back(place.future.clone());
-        match (&place.future).await {
-            Ok(()) => place.into_token(),
-            Err(error) => panic!("CapacityLimiter::acquire: {error}"),
-        }
+        self.tokens.take_permit("CapacityLimiter::acquire").await;
+        LimiterToken(self.tokens.clone())
     }
 
     /// Runs a blocking function in a thread of the running loop's default executor, with a token that it has until it
@@ -146,55 +132,6 @@ impl CapacityLimiter {
     }
 }
 
-impl Limit {
-    /// Gives a token back: to who has waited longest, if anybody waits.
-    fn release(&self) {
-        loop {
-            let next = self.line.borrow_mut().pop_front();
-            match next {
-                // One that was asked to stop is done already.
-                Some(waiter) if waiter.set_result(()).is_err() => {}
-                Some(_) => return,
-                None => return self.available.set(self.available.get() + 1),
-            }
-        }
-    }
-}
-
-impl CapacityLimiter {
-    fn take(&self) -> Option<LimiterToken> {
-        let left = self.0.available.get().checked_sub(1)?;
-        self.0.available.set(left);
-        Some(LimiterToken(Rc::clone(&self.0)))
-    }
-}
-
-/// A place in the line.
-struct Place<'a> {
-    /// None once it has become a token.
-    limit: Option<&'a Rc<Limit>>,
-    future: LoopFuture<()>,
-}
-
-impl Place<'_> {
-    fn into_token(mut self) -> LimiterToken {
-        LimiterToken(Rc::clone(self.limit.take().expect("it becomes a token once")))
-    }
-}
-
-impl Drop for Place<'_> {
-    /// Given up.
-    fn drop(&mut self) {
-        let Some(limit) = self.limit else { return };
-        if self.future.result().is_ok() {
-            limit.release();
-        } else {
-            self.future.cancel();
-            limit.line.borrow_mut().retain(|waiter| *waiter != self.future);
-        }
-    }
-}
-
 /// One of a [`CapacityLimiter`]'s tokens, given back when it is dropped.
 ///
 /// # Examples
@@ -209,7 +146,7 @@ impl Drop for Place<'_> {
 /// # Ok::<(), perloop::RunError>(())
 /// ```
 #[must_use = "it is given back when it is dropped"]
-pub struct LimiterToken(Rc<Limit>);
+pub struct LimiterToken(Semaphore);
 
 impl Drop for LimiterToken {
     fn drop(&mut self) {

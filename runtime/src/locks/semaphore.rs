@@ -92,8 +92,18 @@ impl Semaphore {
     /// # Ok::<(), perloop::RunError>(())
     /// ```
     pub async fn acquire(&self) -> SemaphorePermit<'_> {
-        Turn { semaphore: self, place: None }.await;
+        self.take_permit("Semaphore::acquire").await;
         SemaphorePermit { semaphore: self }
+    }
+
+    /// As `acquire`, without a guard.
+    pub(crate) async fn take_permit(&self, what: &str) {
+        Turn { semaphore: self, place: None, what }.await;
+    }
+
+    /// The permits that belong to nobody.
+    pub(crate) fn permits(&self) -> usize {
+        self.0.permits.get()
     }
 
     /// Adds a permit, and gives it to the first in line: for one whose guard was
@@ -160,6 +170,7 @@ impl fmt::Debug for Semaphore {
 struct Turn<'a> {
     semaphore: &'a Semaphore,
     place: Option<u64>,
+    what: &'a str,
 }
 
 impl Future for Turn<'_> {
@@ -170,7 +181,7 @@ impl Future for Turn<'_> {
         let Inner { permits, line, .. } = &*semaphore.0;
         let Some(place) = self.place else {
             if semaphore.locked() {
-                self.place = Some(line.join("Semaphore::acquire", cx));
+                self.place = Some(line.join(self.what, cx));
                 return Poll::Pending;
             }
             permits.set(permits.get() - 1);
