@@ -327,6 +327,10 @@ fn a_destructor_of_the_stopped_body_that_panics_is_an_error_of_the_group_and_the
             panic!("{errors:?}")
         };
         assert_eq!(panicked.message(), "out of ink");
-        assert_eq!(current_task().unwrap().unwrap().cancelling(), 0, "the group's own request was taken back");
+        assert_eq!(
+            current_task().unwrap().unwrap().cancelling(),
+            0,
+            "the group's own request was taken back"
+        );
     });
 }

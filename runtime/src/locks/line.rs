@@ -1,16 +1,14 @@
 //! The line in which tasks stand before a lock, an event and their kin.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::iter;
 use std::task::Context;
 
 use crate::current;
+use crate::places::Places;
 use crate::sleep::Sleeper;
 use crate::task::step;
-
-/// Below this, gaps cost less than to close them.
-const FEW: usize = 32;
 
 /// See the [module](self). A waiter keeps its place until it leaves, and is one of three:
 ///
@@ -23,7 +21,7 @@ const FEW: usize = 32;
 /// So each is looked at once when others are called, however many are called before they run.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
-    waiting: RefCell<Waiting>,
+    waiting: RefCell<Places<Sleeper>>,
     /// By place.
     passed: RefCell<BTreeMap<u64, Sleeper>>,
     /// Those who were woken, and have not left yet: who comes meanwhile can see that somebody was there before.
@@ -31,66 +29,6 @@ pub(crate) struct Line {
     places: Cell<u64>,
     /// The loop in which somebody had to wait first.
     loop_id: Cell<Option<u32>>,
-}
-
-/// By place. Who leaves from the middle leaves a gap; there is none at the front.
-#[derive(Debug, Default)]
-struct Waiting {
-    waiters: VecDeque<Waiter>,
-    gaps: usize,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    place: u64,
-    /// None in a gap.
-    sleeper: Option<Sleeper>,
-}
-
-impl Waiting {
-    fn len(&self) -> usize {
-        self.waiters.len() - self.gaps
-    }
-
-    fn first(&self) -> Option<(u64, &Sleeper)> {
-        let first = self.waiters.front()?;
-        first.sleeper.as_ref().map(|sleeper| (first.place, sleeper))
-    }
-
-    fn find(&mut self, place: u64) -> Option<&mut Option<Sleeper>> {
-        let at = self.waiters.binary_search_by_key(&place, |waiter| waiter.place).ok()?;
-        Some(&mut self.waiters[at].sleeper)
-    }
-
-    fn pop(&mut self) -> Option<(u64, Sleeper)> {
-        let first = self.waiters.pop_front()?;
-        self.drop_gaps();
-        first.sleeper.map(|sleeper| (first.place, sleeper))
-    }
-
-    fn remove(&mut self, place: u64) -> Option<Sleeper> {
-        let sleeper = self.find(place)?.take()?;
-        self.gaps += 1;
-        self.drop_gaps();
-        if self.waiters.len() > FEW && self.gaps > self.waiters.len() / 2 {
-            self.waiters.retain(|waiter| waiter.sleeper.is_some());
-            self.gaps = 0;
-        }
-        Some(sleeper)
-    }
-
-    fn drop_gaps(&mut self) {
-        while self.waiters.front().is_some_and(|first| first.sleeper.is_none()) {
-            self.waiters.pop_front();
-            self.gaps -= 1;
-        }
-    }
-
-    /// Puts one back that was popped.
-    fn put_back(&mut self, place: u64, sleeper: Sleeper) {
-        let at = self.waiters.partition_point(|waiter| waiter.place < place);
-        self.waiters.insert(at, Waiter { place, sleeper: Some(sleeper) });
-    }
 }
 
 impl Line {
@@ -126,7 +64,9 @@ impl Line {
         self.bind(what);
         let place = self.places.get() + 1;
         self.places.set(place);
-        self.waiting.borrow_mut().waiters.push_back(Waiter { place, sleeper: Some(Sleeper::of(cx)) });
+        // To clone a waker is foreign code.
+        let sleeper = Sleeper::of(cx);
+        self.waiting.borrow_mut().push(place, sleeper);
         step::note_wait();
         place
     }
@@ -137,7 +77,8 @@ impl Line {
         // What is dropped here is dropped outside of the borrow.
         let passed = self.passed.borrow_mut().remove(&place);
         if passed.is_some() {
-            self.waiting.borrow_mut().put_back(place, Sleeper::of(cx));
+            let sleeper = Sleeper::of(cx);
+            self.waiting.borrow_mut().put_back(place, sleeper);
             return true;
         }
         if !self.with(place, |sleeper| sleeper.is_woken_by(cx)) {
@@ -149,7 +90,7 @@ impl Line {
 
     fn with<R>(&self, place: u64, look: impl FnOnce(&mut Sleeper) -> R) -> R {
         let mut waiting = self.waiting.borrow_mut();
-        look(waiting.find(place).and_then(Option::as_mut).expect("who waits is in line"))
+        look(waiting.find(place).expect("who waits is in line"))
     }
 
     pub(crate) fn is_called(&self, place: u64) -> bool {
@@ -228,29 +169,6 @@ impl Line {
     pub(crate) fn wake_all(&self) {
         let waiting = self.waiting.take();
         self.called.set(self.called.get() + waiting.len());
-        waiting.waiters.into_iter().filter_map(|waiter| waiter.sleeper).for_each(Sleeper::wake);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::task::Waker;
-
-    use super::{FEW, Sleeper, Waiter, Waiting};
-
-    fn waiter(place: u64) -> Waiter {
-        Waiter { place, sleeper: Some(Sleeper::Waker(Waker::noop().clone())) }
-    }
-
-    #[test]
-    fn one_who_waits_for_ever_does_not_keep_the_places_of_all_who_leave_behind_it() {
-        let mut waiting = Waiting { waiters: [waiter(1)].into(), gaps: 0 };
-        for place in 2..1_000 {
-            waiting.waiters.push_back(waiter(place));
-            assert!(waiting.remove(place).is_some());
-            assert!(waiting.remove(place).is_none(), "it has left");
-            assert_eq!(waiting.len(), 1);
-            assert!(waiting.waiters.len() <= FEW + 1, "{}", waiting.waiters.len());
-        }
+        waiting.into_values().for_each(Sleeper::wake);
     }
 }

@@ -1,26 +1,22 @@
 //! Who waits in line: for an item, for room, or for the end of all work.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::mem;
 use std::task::Context;
 
+use crate::places::Places;
 use crate::sleep::Sleeper;
 
 /// What a waiter knows of its place. Tickets are never given twice, and those in line are in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
-struct Place {
-    ticket: Ticket,
-    sleeper: Sleeper,
-}
-
 /// Waiters in the order of coming. To be woken is to be taken out of the line, so that a waiter is in it exactly as long
 /// as it has to wait.
 #[derive(Default)]
 pub(super) struct Line {
-    places: RefCell<VecDeque<Place>>,
+    places: RefCell<Places<Sleeper>>,
     /// Those that a wake-up went past, as their tasks had been asked to stop. They stand aside, so that the next one
     /// does not meet them again.
     passed: RefCell<BTreeMap<Ticket, Sleeper>>,
@@ -32,18 +28,19 @@ impl Line {
     pub(super) fn enter(&self, cx: &Context<'_>) -> Ticket {
         let ticket = Ticket(self.tickets.get());
         self.tickets.set(ticket.0 + 1);
-        let place = Place { ticket, sleeper: Sleeper::of(cx) };
-        self.places.borrow_mut().push_back(place);
+        // To clone a waker is foreign code.
+        let sleeper = Sleeper::of(cx);
+        self.places.borrow_mut().push(ticket.0, sleeper);
         ticket
     }
 
     /// Polled again: is it still to wait? If not, it is out of the line.
     pub(super) fn must_wait(&self, ticket: Ticket, cx: &Context<'_>) -> bool {
-        match self.look(ticket, |place| place.sleeper.is_woken_by(cx)) {
+        match self.look(ticket, |sleeper| sleeper.is_woken_by(cx)) {
             Some(true) => true,
             Some(false) => {
                 let mut sleeper = Sleeper::of(cx);
-                self.look(ticket, |place| mem::swap(&mut place.sleeper, &mut sleeper));
+                self.look(ticket, |old| mem::swap(old, &mut sleeper));
                 // The old one is dropped here, outside of the borrow.
                 true
             }
@@ -57,11 +54,7 @@ impl Line {
 
     /// Gives the place up. False if it was woken before.
     pub(super) fn leave(&self, ticket: Ticket) -> bool {
-        let place = {
-            let mut places = self.places.borrow_mut();
-            let found = places.binary_search_by_key(&ticket, |place| place.ticket);
-            found.ok().and_then(|at| places.remove(at))
-        };
+        let place = self.places.borrow_mut().remove(ticket.0);
         let passed = self.passed.borrow_mut().remove(&ticket);
         // What was found is dropped here, outside of the borrows.
         place.is_some() || passed.is_some()
@@ -76,22 +69,22 @@ impl Line {
     }
 
     fn wake_first_that_comes(&self) {
-        while let Some(place) = self.pop() {
-            if !place.sleeper.is_asked_to_stop() {
-                return place.sleeper.wake();
+        while let Some((place, sleeper)) = self.pop() {
+            if !sleeper.is_asked_to_stop() {
+                return sleeper.wake();
             }
-            self.passed.borrow_mut().insert(place.ticket, place.sleeper);
+            self.passed.borrow_mut().insert(Ticket(place), sleeper);
         }
     }
 
-    fn pop(&self) -> Option<Place> {
-        self.places.borrow_mut().pop_front()
+    fn pop(&self) -> Option<(u64, Sleeper)> {
+        self.places.borrow_mut().pop()
     }
 
     /// Wakes all, in order.
     pub(super) fn wake_all(&self) {
         let (passed, places) = (self.passed.take(), self.places.take());
-        passed.into_values().chain(places.into_iter().map(|place| place.sleeper)).for_each(Sleeper::wake);
+        passed.into_values().chain(places.into_values()).for_each(Sleeper::wake);
     }
 
     #[inline]
@@ -99,9 +92,7 @@ impl Line {
         self.places.borrow().is_empty()
     }
 
-    fn look<R>(&self, ticket: Ticket, look: impl FnOnce(&mut Place) -> R) -> Option<R> {
-        let mut places = self.places.borrow_mut();
-        let at = places.binary_search_by_key(&ticket, |place| place.ticket).ok()?;
-        Some(look(&mut places[at]))
+    fn look<R>(&self, ticket: Ticket, look: impl FnOnce(&mut Sleeper) -> R) -> Option<R> {
+        self.places.borrow_mut().find(ticket.0).map(look)
     }
 }

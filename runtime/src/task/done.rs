@@ -13,9 +13,10 @@ use perloop_bridge::{Call, CallRef, Ready, TaskRef};
 use crate::current;
 use crate::errors::{TaskError, WrongLoop};
 use crate::event_loop::{EventLoop, run_callback, run_callback_of};
+use crate::places::Places;
 use crate::shield;
 use crate::task::awaited::Awaited;
-use crate::task::{AnyTask, step};
+use crate::task::{TaskRecord, step};
 
 /// One who waits.
 pub(crate) enum Watch {
@@ -113,8 +114,10 @@ pub(crate) struct Waits {
 #[derive(Default)]
 pub(crate) struct Watchers {
     first: RefCell<Option<(u64, Watch)>>,
-    others: RefCell<Vec<(u64, Watch)>>,
+    others: RefCell<Places<Watch>>,
     places: Cell<u64>,
+    /// The place of [`Watch::Shield`]; zero is none's.
+    shield: Cell<u64>,
 }
 
 impl Watchers {
@@ -124,7 +127,7 @@ impl Watchers {
         if place == 1 {
             self.first.replace(Some((place, watch)));
         } else {
-            self.others.borrow_mut().push((place, watch));
+            self.others.borrow_mut().push(place, watch);
         }
         place
     }
@@ -133,16 +136,18 @@ impl Watchers {
         if place == 1 {
             return self.first.take().map(|(_, watch)| watch);
         }
-        let mut others = self.others.borrow_mut();
-        let index = others.iter().position(|(at, _)| *at == place)?;
-        Some(others.remove(index).1)
+        self.others.borrow_mut().remove(place)
+    }
+
+    fn take_all(&self) -> impl Iterator<Item = Watch> + use<> {
+        let first = self.first.take().map(|(_, watch)| watch);
+        first.into_iter().chain(self.others.take().into_values())
     }
 
     /// A failure is told to the exception handler once, at the place of the shield that was cancelled last.
     pub(super) fn add_shield(&self) {
-        let _earlier = self.first.borrow_mut().take_if(|(_, watch)| matches!(watch, Watch::Shield));
-        self.others.borrow_mut().retain(|(_, watch)| !matches!(watch, Watch::Shield));
-        self.add(Watch::Shield);
+        let _earlier = self.remove(self.shield.get());
+        self.shield.set(self.add(Watch::Shield));
     }
 
     /// The end: queues them all, in order.
@@ -151,7 +156,7 @@ impl Watchers {
         if let Some((_, first)) = first {
             first.wake(event_loop, ended);
         }
-        for (_, other) in others {
+        for other in others.into_values() {
             other.wake(event_loop, ended);
         }
     }
@@ -166,6 +171,15 @@ impl Watch {
             Self::Callback(callback) => queue_callback(event_loop, ended, callback),
             Self::Shield => queue_callback(event_loop, ended, Box::new(shield::report)),
             Self::OneOf(ends, number) => ends.queue(event_loop, number),
+        }
+    }
+}
+
+impl Drop for Watchers {
+    /// The loop was closed, or the last handle dropped, before the end. Each of them is foreign code, and may panic.
+    fn drop(&mut self) {
+        for watch in self.take_all() {
+            run_callback(|| drop(watch));
         }
     }
 }
@@ -221,24 +235,25 @@ pub(super) fn add_callback(awaited: &Awaited, callback: Callback) -> u64 {
 
 /// What a task waits for, to which a request to cancel it is passed on.
 #[derive(Debug, Default)]
-pub(crate) struct AwaitedTasks(RefCell<Vec<Awaited>>);
+pub(crate) struct AwaitedTasks {
+    list: RefCell<Places<Awaited>>,
+    places: Cell<u64>,
+}
 
 impl AwaitedTasks {
-    fn add(&self, awaited: Awaited) {
-        self.0.borrow_mut().push(awaited);
+    fn add(&self, awaited: Awaited) -> u64 {
+        let place = self.places.get() + 1;
+        self.places.set(place);
+        self.list.borrow_mut().push(place, awaited);
+        place
     }
 
-    fn remove(&self, awaited: &Awaited) {
-        let removed = {
-            let mut list = self.0.borrow_mut();
-            let index = list.iter().position(|kept| kept == awaited);
-            index.map(|index| list.remove(index))
-        };
-        drop(removed);
+    fn remove(&self, place: u64) {
+        let _removed = self.list.borrow_mut().remove(place);
     }
 
     pub(crate) fn get(&self) -> Vec<Awaited> {
-        self.0.borrow().clone()
+        self.list.borrow().values().cloned().collect()
     }
 }
 
@@ -248,7 +263,8 @@ pub(crate) enum Waiting {
     For {
         awaited: Awaited,
         place: u64,
-        awaiting: Option<TaskRef>,
+        /// The task that awaits, and the place in its list.
+        awaiting: Option<(TaskRef, u64)>,
         waker: Option<Waker>,
     },
     /// It must not be awaited here; said one hop later, as asyncio says it.
@@ -265,16 +281,16 @@ impl Waiting {
     }
 
     fn begin(awaited: &Awaited, cx: &Context<'_>) -> Self {
-        let awaiting = step::current();
         let own = TaskRef::from_waker(cx.waker());
         // A task's own waker is stored as the task itself: no atomics.
         let (watch, waker) = match own {
             Some(task) => (Watch::Task(task), None),
             None => (Watch::Waker(cx.waker().clone()), Some(cx.waker().clone())),
         };
-        if let Some(awaiting) = &awaiting {
-            AnyTask::new(awaiting.clone()).record().waits().awaits.add(awaited.clone());
-        }
+        let awaiting = step::current().map(|awaiting| {
+            let number = awaiting.record::<TaskRecord>().waits().awaits.add(awaited.clone());
+            (awaiting, number)
+        });
         let place = awaited.watch(watch);
         Self::For { awaited: awaited.clone(), place, awaiting, waker }
     }
@@ -287,11 +303,12 @@ impl Waiting {
     /// Polled again: perhaps by another waker, or in another task.
     pub(crate) fn renew(&mut self, cx: &Context<'_>) {
         let Self::For { awaited, awaiting, waker, .. } = self else { return };
+        let awaiting = awaiting.as_ref().map(|(task, _)| task);
         let is_same_waker = match waker {
             Some(waker) => waker.will_wake(cx.waker()),
-            None => TaskRef::from_waker(cx.waker()) == *awaiting,
+            None => TaskRef::from_waker(cx.waker()).as_ref() == awaiting,
         };
-        if !is_same_waker || step::current() != *awaiting {
+        if !is_same_waker || step::current().as_ref() != awaiting {
             let awaited = awaited.clone();
             *self = Self::begin(&awaited, cx);
         }
@@ -320,8 +337,8 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let Self::For { awaited, place, awaiting, .. } = self else { return };
         drop(awaited.unwatch(*place));
-        if let Some(awaiting) = awaiting {
-            AnyTask::new(awaiting.clone()).record().waits().awaits.remove(awaited);
+        if let Some((awaiting, number)) = awaiting {
+            awaiting.record::<TaskRecord>().waits().awaits.remove(*number);
         }
     }
 }
