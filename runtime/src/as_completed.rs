@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::current;
-use crate::errors::TimedOut;
+use crate::errors::{TimedOut, WrongLoop};
 use crate::event_loop::{EventLoop, TimerHandle};
 use crate::loop_future::{End, State};
 use crate::task::{Awaited, Waitable};
@@ -18,7 +18,7 @@ use crate::task::{Awaited, Waitable};
 /// not. Nothing is cancelled, neither at the timeout nor when it is dropped. What is given twice comes once.
 ///
 /// # Panics
-/// Outside of a running loop.
+/// Outside of a running loop, and with something of another loop.
 ///
 /// # Examples
 /// ```
@@ -55,7 +55,7 @@ pub fn as_completed<W: Waitable>(
         watched: Vec::new(),
         timer: None,
     };
-    completions.watch(several);
+    completions.watch(&own, several);
     if let Some(timeout) = timeout.into().filter(|_| completions.left > 0) {
         let ended = Rc::clone(&completions.ended);
         completions.timer = own.call_later(timeout, move || ended.give_up()).ok();
@@ -122,10 +122,14 @@ impl Ended {
 }
 
 impl<W: Waitable> Completions<W> {
-    fn watch(&mut self, several: impl IntoIterator<Item = W>) {
+    fn watch(&mut self, own: &EventLoop, several: impl IntoIterator<Item = W>) {
         let mut seen = HashSet::new();
         for item in several {
             let awaited = item.inside().0;
+            if awaited.loop_id() != own.id() {
+                let error = WrongLoop { belongs_to: awaited.loop_name(), used_on: own.name().to_owned() };
+                panic!("as_completed: {error}");
+            }
             if seen.insert(awaited.key()) {
                 let (ended, index) = (Rc::clone(&self.ended), self.items.len());
                 let place = awaited.add_callback(move |_| ended.add(index));

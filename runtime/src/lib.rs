@@ -205,6 +205,7 @@ mod interval;
 mod locks;
 mod loop_future;
 mod loop_thread;
+mod notice;
 mod places;
 mod queues;
 mod reactor;

@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::panic::Location;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 use perloop_bridge::{DoneAndPending, ReturnWhen};
@@ -11,7 +10,7 @@ use perloop_bridge::{DoneAndPending, ReturnWhen};
 use crate::current;
 use crate::errors::{WaitError, WrongLoop};
 use crate::event_loop::{EventLoop, TimerHandle};
-use crate::loop_future::{End, State};
+use crate::notice::Notice;
 use crate::task::{Awaited, Waitable};
 
 /// Waits until enough of several tasks and futures are done, or the time is up, and tells which are, by their places in
@@ -53,9 +52,8 @@ pub async fn wait(
     let own = current::get_running_loop().expect("`wait` is awaited on a running loop");
     let several: Vec<Awaited> = several.iter().map(|one| one.inside().0).collect();
     check(&own, &several)?;
-    let (waiter, watching) = Watching::begin(&own, &several, when, timeout);
-    // Only a request to this task ends it otherwise.
-    let _set = End::of(waiter.as_awaited()).await;
+    let (enough, watching) = Watching::begin(&own, &several, when, timeout);
+    enough.come().await;
     drop(watching);
     let (done, pending) = (0..several.len()).partition(|place| several[*place].done());
     Ok(DoneAndPending { done, pending })
@@ -86,20 +84,20 @@ impl Watching {
         several: &[Awaited],
         when: ReturnWhen,
         timeout: Option<Duration>,
-    ) -> (Rc<State<()>>, Self) {
-        let waiter = State::new(own, Location::caller());
+    ) -> (Rc<Notice>, Self) {
+        let enough = Rc::<Notice>::default();
         let mut seen = HashSet::new();
         let unlike: Vec<_> = several.iter().filter(|awaited| seen.insert(awaited.key())).collect();
         let left = Rc::new(Cell::new(unlike.len()));
         let watch = |awaited: &Awaited| {
-            let (waiter, left) = (Rc::downgrade(&waiter), Rc::clone(&left));
-            let place = awaited.add_callback(move |ended| one_ended(ended, &waiter, &left, when));
+            let (enough, left) = (Rc::clone(&enough), Rc::clone(&left));
+            let place = awaited.add_callback(move |ended| one_ended(ended, &enough, &left, when));
             (awaited.clone(), place)
         };
         let places = unlike.into_iter().map(watch).collect();
-        let late = Rc::downgrade(&waiter);
-        let timer = timeout.and_then(|timeout| own.call_later(timeout, move || release(&late)).ok());
-        (waiter, Self { places, timer })
+        let late = Rc::clone(&enough);
+        let timer = timeout.and_then(|timeout| own.call_later(timeout, move || late.give()).ok());
+        (enough, Self { places, timer })
     }
 }
 
@@ -114,7 +112,7 @@ impl Drop for Watching {
     }
 }
 
-fn one_ended(ended: &Awaited, waiter: &Weak<State<()>>, left: &Cell<usize>, when: ReturnWhen) {
+fn one_ended(ended: &Awaited, enough: &Notice, left: &Cell<usize>, when: ReturnWhen) {
     left.set(left.get() - 1);
     let is_enough = match when {
         ReturnWhen::AllCompleted => false,
@@ -122,12 +120,6 @@ fn one_ended(ended: &Awaited, waiter: &Weak<State<()>>, left: &Cell<usize>, when
         ReturnWhen::FirstException => ended.has_failed(),
     };
     if is_enough || left.get() == 0 {
-        release(waiter);
-    }
-}
-
-fn release(waiter: &Weak<State<()>>) {
-    if let Some(waiter) = waiter.upgrade() {
-        waiter.settle(Ok(()));
+        enough.give();
     }
 }

@@ -1,12 +1,12 @@
 //! `wait_for`: the end of a task or future, until a deadline.
 
-use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::current;
 use crate::errors::{TaskError, TimedOut};
-use crate::loop_future::{End, State};
+use crate::loop_future::End;
+use crate::notice::Notice;
+use crate::task::done::check_await;
 use crate::task::{Awaitable, step};
 use crate::timeout::TimeoutScope;
 
@@ -69,16 +69,19 @@ async fn give_up_at_once<A: Awaitable>(awaitable: &A) -> Result<Result<A::Value,
     if awaited.done() {
         return Ok(awaitable.read());
     }
-    let here = Location::caller();
-    let ended = current::with_running(|running| State::<()>::new(running, here));
-    let ended = ended.expect("`wait_for` is awaited in a perloop task");
-    let in_callback = Rc::clone(&ended);
+    if let Err(misuse) = check_await(&awaited) {
+        // It would never come.
+        return Ok(Err(misuse));
+    }
+    let end = Rc::<Notice>::default();
+    let in_callback = Rc::downgrade(&end);
     awaited.add_callback(move |_| {
-        in_callback.settle(Ok(()));
+        if let Some(end) = in_callback.upgrade() {
+            end.give();
+        }
     });
     step::cancel_awaited(awaited, None);
-    // Nobody but a request to this task ends it otherwise.
-    let _set = End::of(ended.as_awaited()).await;
+    end.come().await;
     match awaitable.read() {
         Err(TaskError::Cancelled(_)) => Err(TimedOut),
         ended => Ok(ended),

@@ -1,10 +1,12 @@
 //! `wait` and `as_completed`: several tasks and futures at once.
 
+use std::future::pending;
 use std::time::Duration;
 
+use futures_util::future::join;
 use perloop::{
-    EventLoop, ReturnWhen, TaskError, WaitError, Waitable, as_completed, create_future, create_task,
-    get_running_loop, sleep, timeout, wait, yield_now,
+    EventLoop, ReturnWhen, TaskError, WaitError, Waitable, as_completed, catch_cancelled, create_future,
+    create_task, get_running_loop, new_event_loop, sleep, timeout, wait, yield_now,
 };
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -91,4 +93,32 @@ fn the_timeout_is_for_all_that_have_not_ended_by_then() {
         }
         assert_eq!(found, [Some("Task-3".to_owned()), Some("Task-4".to_owned()), None, None]);
     });
+}
+
+#[test]
+fn a_wait_goes_on_when_another_branch_of_its_task_takes_the_request() {
+    in_virtual_time(async {
+        let future = create_future::<()>();
+        let waits_for = future.clone();
+        let task = create_task(async move {
+            let several: [&dyn Waitable; 1] = [&waits_for];
+            let waits = wait(&several, ReturnWhen::AllCompleted, None);
+            let (found, caught) = join(waits, catch_cancelled(pending::<()>())).await;
+            (found.expect("there is something to wait for").pending.len(), caught.is_err())
+        });
+        yield_now().await;
+        task.cancel();
+        yield_now().await;
+        assert!(!task.done());
+        future.set_result(()).expect("nobody else sets it");
+        assert_eq!(task.await, Ok((0, true)));
+    });
+}
+
+#[test]
+#[should_panic(expected = "as_completed: a task or future of event loop")]
+fn what_would_never_come_is_no_item() {
+    let elsewhere = new_event_loop().expect("a loop");
+    let task = elsewhere.create_task(async {}).expect("it is open");
+    in_virtual_time(async { drop(as_completed([task], None)) });
 }

@@ -154,3 +154,14 @@ fn a_shield_keeps_a_request_from_what_it_shields() {
         assert!(has_ended.get());
     });
 }
+
+#[test]
+fn with_a_timeout_of_zero_what_may_not_be_awaited_here_is_an_error_and_no_endless_wait() {
+    let elsewhere = perloop::new_event_loop().expect("a loop");
+    let task = elsewhere.create_task(async {}).expect("it is open");
+    in_virtual_time(async move {
+        let ended = wait_for(&task, Duration::ZERO).await;
+        assert!(matches!(ended, Ok(Err(TaskError::WrongLoop(_)))), "{ended:?}");
+        assert_eq!(task.cancelling(), 0);
+    });
+}

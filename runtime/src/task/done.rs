@@ -315,7 +315,8 @@ impl Waiting {
     }
 }
 
-fn check_await(awaited: &Awaited) -> Result<(), TaskError> {
+/// May the current task await it?
+pub(crate) fn check_await(awaited: &Awaited) -> Result<(), TaskError> {
     if let Awaited::Task(task) = awaited
         && step::current().is_some_and(|current| current == *task)
     {
