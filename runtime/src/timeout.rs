@@ -275,6 +275,21 @@ impl TimeoutScope {
         self.set_alarm(&running, now);
     }
 
+    /// The body may go on in another task than before, which is then the one to be asked to stop.
+    fn follow(&self) {
+        let task = step::current().expect("`timeout` is awaited in a perloop task");
+        let left = {
+            let mut entered = self.0.entered.borrow_mut();
+            let Some(entered) = entered.as_mut().filter(|entered| entered.task != task) else { return };
+            entered.requests = AnyTask::new(task.clone()).cancelling();
+            std::mem::replace(&mut entered.task, task.clone())
+        };
+        if self.0.stage.get() == Stage::Expiring {
+            AnyTask::new(left).uncancel();
+            step::cancel(&task, None);
+        }
+    }
+
     fn event_loop(&self) -> Option<EventLoop> {
         self.0.entered.borrow().as_ref().and_then(|entered| entered.of.upgrade())
     }
@@ -347,7 +362,9 @@ struct Membership {
 
 impl Membership {
     fn begin(&mut self) {
-        if !self.has_begun {
+        if self.has_begun {
+            self.scope.follow();
+        } else {
             self.scope.enter();
             self.has_begun = true;
         }

@@ -1,7 +1,9 @@
 //! Timeouts: scopes, `wait_for`, `shield`, and what they leave behind.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use perloop::{
@@ -163,5 +165,26 @@ fn with_a_timeout_of_zero_what_may_not_be_awaited_here_is_an_error_and_no_endles
         let ended = wait_for(&task, Duration::ZERO).await;
         assert!(matches!(ended, Ok(Err(TaskError::WrongLoop(_)))), "{ended:?}");
         assert_eq!(task.cancelling(), 0);
+    });
+}
+
+#[test]
+fn a_body_that_moves_to_another_task_is_stopped_there() {
+    in_virtual_time(async {
+        let mut limited = Box::pin(timeout(10 * MOMENT, sleep(LONG)));
+        poll_fn(|cx| Poll::Ready(assert!(limited.as_mut().poll(cx).is_pending()))).await;
+        let heir = create_task(limited);
+        sleep(20 * MOMENT).await;
+        assert_eq!(this_task().cancelling(), 0);
+        assert_eq!(heir.await, Ok(Err(TimedOut::default())));
+
+        // The request has come, and it leaves before it is met.
+        let mut limited = Box::pin(timeout(10 * MOMENT, sleep(LONG)));
+        poll_fn(|cx| Poll::Ready(assert!(limited.as_mut().poll(cx).is_pending()))).await;
+        let caught = catch_cancelled(sleep(LONG)).await;
+        assert!(caught.is_err(), "this task was asked, as nobody else had polled it");
+        let heir = create_task(async move { (limited.await, this_task().cancelling()) });
+        assert_eq!(heir.await, Ok((Err(TimedOut::default()), 0)));
+        assert_eq!(this_task().cancelling(), 0);
     });
 }
