@@ -264,6 +264,8 @@ pub(crate) struct Scopes {
     raised: RefCell<Option<(u64, Cancelled)>>,
     /// A request was passed to scopes, and none has taken it yet.
     is_untaken: Cell<bool>,
+    /// There are scopes that were told to stop, and their insides have not heard of it.
+    is_told: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -274,6 +276,17 @@ struct Scope {
     catches: bool,
     asked: Option<Cancelled>,
     waker: Option<Waker>,
+    stop: Stop,
+}
+
+/// Is it to end, beside others of the task that go on?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    No,
+    /// The task's next step passes it on.
+    Told,
+    /// What is inside has heard of it.
+    Heard,
 }
 
 /// The scope, what is around it, what is around that, and so on.
@@ -324,6 +337,77 @@ impl Scopes {
         is_passed_on
     }
 
+    /// The scope whose future is being polled.
+    pub(crate) fn current(&self) -> Option<u64> {
+        self.current.get()
+    }
+
+    /// Is `inner` the scope of this number, or inside of it?
+    pub(crate) fn is_inside(&self, inner: Option<u64>, id: u64) -> bool {
+        let active = self.active.borrow();
+        let inner = active.iter().find(|scope| Some(scope.id) == inner);
+        inner.is_some_and(|inner| chain(&active, inner).any(|scope| scope.id == id))
+    }
+
+    /// Is every other scope of the task inside or around it?
+    pub(crate) fn is_alone(&self, id: u64) -> bool {
+        let active = self.active.borrow();
+        let around: HashSet<_> = {
+            let own = active.iter().find(|scope| scope.id == id);
+            own.into_iter().flat_map(|own| chain(&active, own)).map(|scope| scope.id).collect()
+        };
+        let is_related =
+            |scope: &Scope| around.contains(&scope.id) || chain(&active, scope).any(|outer| outer.id == id);
+        active.iter().all(is_related)
+    }
+
+    /// The next step asks what is inside of the scope to stop, and nothing else.
+    pub(crate) fn tell(&self, id: u64) {
+        let mut active = self.active.borrow_mut();
+        if let Some(scope) = active.iter_mut().find(|scope| scope.id == id) {
+            scope.stop = Stop::Told;
+            self.is_told.set(true);
+        }
+    }
+
+    /// As `tell`, of which what is inside hears otherwise.
+    pub(crate) fn note_stop(&self, id: u64) {
+        let mut active = self.active.borrow_mut();
+        if let Some(scope) = active.iter_mut().find(|scope| scope.id == id) {
+            scope.stop = Stop::Heard;
+        }
+    }
+
+    pub(crate) fn has_told(&self) -> bool {
+        self.is_told.get()
+    }
+
+    pub(crate) fn pass_on_what_was_told(&self) {
+        if !self.is_told.take() {
+            return;
+        }
+        let told: Vec<_> = {
+            let mut active = self.active.borrow_mut();
+            let told = active.iter_mut().filter(|scope| scope.stop == Stop::Told);
+            told.map(|scope| {
+                scope.stop = Stop::Heard;
+                scope.id
+            })
+            .collect()
+        };
+        for id in told {
+            self.ask_inside(Some(id), &Cancelled::default());
+        }
+    }
+
+    /// How many of a scope and those around it are to end.
+    pub(crate) fn stops_around(&self, inner: Option<u64>) -> usize {
+        let Some(inner) = inner else { return 0 };
+        let active = self.active.borrow();
+        let inner = active.iter().find(|scope| scope.id == inner);
+        inner.map_or(0, |inner| chain(&active, inner).filter(|scope| scope.stop != Stop::No).count())
+    }
+
     /// A request that was passed only to scopes whose futures have left the task, so that nobody took it.
     pub(crate) fn take_orphaned(&self) -> Option<Cancelled> {
         if !self.is_untaken.take() {
@@ -353,7 +437,14 @@ impl Scopes {
 
     fn enter(&self, catches: bool) -> u64 {
         let (id, parent) = (self.next_number(), self.current.get());
-        self.active.borrow_mut().push(Scope { id, parent, catches, asked: None, waker: None });
+        self.active.borrow_mut().push(Scope {
+            id,
+            parent,
+            catches,
+            asked: None,
+            waker: None,
+            stop: Stop::No,
+        });
         id
     }
 
@@ -553,6 +644,13 @@ pin_project! {
         #[pin]
         future: Option<F>,
         membership: Membership,
+    }
+}
+
+impl<F> CatchCancelled<F> {
+    /// Its number among the scopes of the task that polls it.
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.membership.0.map(|entered| entered.number)
     }
 }
 

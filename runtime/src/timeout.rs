@@ -5,17 +5,17 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use perloop_bridge::{Call, CallRef, Ready, TaskRef};
 use pin_project_lite::pin_project;
 
-use crate::cancel::{CatchCancelled, Raised, catch_cancelled};
+use crate::cancel::{CatchCancelled, Raised, Scopes, catch_cancelled};
 use crate::current;
 use crate::errors::{TimedOut, TimeoutNotActive};
 use crate::event_loop::{EventLoop, Timer, WeakLoop};
-use crate::task::{AnyTask, step};
+use crate::task::{AnyTask, TaskRecord, step};
 use crate::timers::TimerKey;
 
 /// Runs `body`, and if it has not ended `delay` after the first poll, asks it to stop: asyncio's `timeout`. Without a
@@ -24,6 +24,8 @@ use crate::timers::TimerKey;
 /// What is awaited is [cancelled](crate::AnyTask::cancel), clean-up may await and is waited for, and then `TimedOut`
 /// comes. A body that does not suspend is never interrupted; one that catches the request and goes on gives its value,
 /// however late. With a delay of zero the body runs to its first wait.
+///
+/// What the task awaits beside the body, by a `join!` or `select!`, is not touched.
 ///
 /// If the body awaits a task, the request goes to that task, and a body that returns how it ended, an
 /// `Err(TaskError::Cancelled)`, gives a value like any other. [`wait_for`](crate::wait_for) makes `TimedOut` of it.
@@ -144,8 +146,35 @@ enum Alarm {
 struct Entered {
     of: WeakLoop,
     task: TaskRef,
-    /// The requests to the task that were there before.
+    before: Before,
+    /// The body's number among the scopes of the task.
+    scope: Option<u64>,
+    /// The request at the deadline was one to the whole task.
+    is_counted: bool,
+}
+
+/// What asked a task to stop when the body began there; more means that another one than this timeout does.
+struct Before {
     requests: usize,
+    /// The scope around.
+    around: Option<u64>,
+    stops_around: usize,
+}
+
+impl Before {
+    fn of(task: &TaskRef) -> Self {
+        let around = scopes(task).current();
+        let stops_around = scopes(task).stops_around(around);
+        Self { requests: AnyTask::new(task.clone()).cancelling(), around, stops_around }
+    }
+
+    fn is_all(&self, task: &TaskRef, requests: usize) -> bool {
+        requests <= self.requests && scopes(task).stops_around(self.around) <= self.stops_around
+    }
+}
+
+fn scopes(task: &TaskRef) -> &Scopes {
+    &task.record::<TaskRecord>().rare().scopes
 }
 
 impl TimeoutScope {
@@ -264,13 +293,19 @@ impl TimeoutScope {
     fn enter(&self) {
         assert!(self.0.stage.get() == Stage::Created, "a timeout scope runs one body");
         let task = step::current().expect("`timeout` is awaited in a perloop task");
-        let requests = AnyTask::new(task.clone()).cancelling();
+        let before = Before::of(&task);
         let running = current::get_running_loop().expect("a task's step runs");
         let now = running.0.clock.time();
         if let Deadline::After(delay) = self.0.deadline.get() {
             self.0.deadline.set(Deadline::At(now.saturating_add(delay)));
         }
-        self.0.entered.replace(Some(Entered { of: running.downgrade(), task, requests }));
+        self.0.entered.replace(Some(Entered {
+            of: running.downgrade(),
+            task,
+            before,
+            scope: None,
+            is_counted: false,
+        }));
         self.0.stage.set(Stage::Active);
         self.set_alarm(&running, now);
     }
@@ -278,15 +313,25 @@ impl TimeoutScope {
     /// The body may go on in another task than before, which is then the one to be asked to stop.
     fn follow(&self) {
         let task = step::current().expect("`timeout` is awaited in a perloop task");
-        let left = {
+        let (left, was_counted) = {
             let mut entered = self.0.entered.borrow_mut();
             let Some(entered) = entered.as_mut().filter(|entered| entered.task != task) else { return };
-            entered.requests = AnyTask::new(task.clone()).cancelling();
-            std::mem::replace(&mut entered.task, task.clone())
+            entered.before = Before::of(&task);
+            entered.scope = None;
+            (std::mem::replace(&mut entered.task, task), std::mem::take(&mut entered.is_counted))
         };
-        if self.0.stage.get() == Stage::Expiring {
+        if was_counted {
             AnyTask::new(left).uncancel();
-            step::cancel(&task, None);
+        }
+        if self.0.stage.get() == Stage::Expiring {
+            self.0.ask();
+        }
+    }
+
+    /// The body waits.
+    fn note_scope(&self, scope: Option<u64>) {
+        if let Some(entered) = self.0.entered.borrow_mut().as_mut() {
+            entered.scope = scope;
         }
     }
 
@@ -326,8 +371,12 @@ impl TimeoutScope {
         let entered = self.0.entered.take();
         let has_expired = self.expired();
         self.0.stage.set(Stage::Ended { expired: has_expired });
-        entered
-            .is_some_and(|entered| has_expired && AnyTask::new(entered.task).uncancel() <= entered.requests)
+        let Some(Entered { task, before, is_counted, .. }) = entered.filter(|_| has_expired) else {
+            return false;
+        };
+        let any = AnyTask::new(task.clone());
+        let requests = if is_counted { any.uncancel() } else { any.cancelling() };
+        before.is_all(&task, requests)
     }
 }
 
@@ -339,9 +388,20 @@ impl Call for Scope {
         }
         self.alarm.take();
         self.stage.set(Stage::Expiring);
-        let task = self.entered.borrow().as_ref().map(|entered| entered.task.clone());
-        if let Some(task) = task {
-            step::cancel(&task, None);
+        self.ask();
+    }
+}
+
+impl Scope {
+    fn ask(&self) {
+        let asked = self.entered.borrow().as_ref().map(|entered| (entered.task.clone(), entered.scope));
+        let Some((task, scope)) = asked else { return };
+        let is_counted = match scope {
+            Some(scope) => step::cancel_inside(&task, scope),
+            None => step::cancel(&task, None),
+        };
+        if let Some(entered) = self.entered.borrow_mut().as_mut() {
+            entered.is_counted = is_counted;
         }
     }
 }
@@ -416,7 +476,11 @@ impl<F: Future> Future for Timeout<F> {
             return Poll::Pending;
         }
         this.membership.begin();
-        let ended = ready!(this.body.poll(cx));
+        let mut body = this.body;
+        let Poll::Ready(ended) = body.as_mut().poll(cx) else {
+            this.membership.scope.note_scope(body.number());
+            return Poll::Pending;
+        };
         let is_own = this.membership.end();
         match ended {
             Ok(value) => Poll::Ready(Ok(value)),

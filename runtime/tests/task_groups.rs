@@ -334,3 +334,32 @@ fn a_destructor_of_the_stopped_body_that_panics_is_an_error_of_the_group_and_the
         );
     });
 }
+
+#[test]
+fn a_group_stops_its_own_branch_of_a_task_and_no_other() {
+    run(async {
+        let fails = async {
+            let group = TaskGroup::<&str>::new();
+            group
+                .run(async {
+                    group.try_create_task(async { Err::<(), _>("out of paper") }).unwrap();
+                    pending::<Result<(), _>>().await
+                })
+                .await
+        };
+        let goes_on = async {
+            let group = TaskGroup::<&str>::new();
+            group
+                .run(async {
+                    let child = group.create_task(sleep(Duration::from_secs(1))).unwrap();
+                    sleep(Duration::from_secs(2)).await;
+                    Ok(child.done())
+                })
+                .await
+        };
+        let (failed, went_on) = join(fails, goes_on).await;
+        assert_eq!(failed.unwrap_err().into_errors(), [GroupedError::Failed("out of paper")]);
+        assert_eq!(went_on, Ok(Some(true)));
+        assert_eq!(current_task().unwrap().unwrap().cancelling(), 0);
+    });
+}

@@ -1,11 +1,12 @@
 //! Timeouts: scopes, `wait_for`, `shield`, and what they leave behind.
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::join;
 use perloop::{
     AnyTask, EventLoop, TaskError, TimedOut, TimeoutNotActive, TimeoutScope, catch_cancelled, create_future,
     create_task, current_task, ensure_future, get_running_loop, shield, sleep, timeout, wait_for, yield_now,
@@ -172,7 +173,7 @@ fn with_a_timeout_of_zero_what_may_not_be_awaited_here_is_an_error_and_no_endles
 fn a_body_that_moves_to_another_task_is_stopped_there() {
     in_virtual_time(async {
         let mut limited = Box::pin(timeout(10 * MOMENT, sleep(LONG)));
-        poll_fn(|cx| Poll::Ready(assert!(limited.as_mut().poll(cx).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(limited.as_mut().poll(cx).is_pending())).await);
         let heir = create_task(limited);
         sleep(20 * MOMENT).await;
         assert_eq!(this_task().cancelling(), 0);
@@ -180,11 +181,68 @@ fn a_body_that_moves_to_another_task_is_stopped_there() {
 
         // The request has come, and it leaves before it is met.
         let mut limited = Box::pin(timeout(10 * MOMENT, sleep(LONG)));
-        poll_fn(|cx| Poll::Ready(assert!(limited.as_mut().poll(cx).is_pending()))).await;
-        let caught = catch_cancelled(sleep(LONG)).await;
-        assert!(caught.is_err(), "this task was asked, as nobody else had polled it");
+        assert!(poll_fn(|cx| Poll::Ready(limited.as_mut().poll(cx).is_pending())).await);
+        sleep(20 * MOMENT).await;
         let heir = create_task(async move { (limited.await, this_task().cancelling()) });
         assert_eq!(heir.await, Ok((Err(TimedOut::default()), 0)));
         assert_eq!(this_task().cancelling(), 0);
+    });
+}
+
+#[test]
+fn a_timeout_stops_its_own_branch_of_a_task_and_no_other() {
+    in_virtual_time(async {
+        let late = || timeout(10 * MOMENT, pending::<()>());
+        assert_eq!(join(late(), late()).await, (Err(TimedOut::default()), Err(TimedOut::default())));
+        let in_time = || timeout(LONG, sleep(20 * MOMENT));
+        assert_eq!(join(late(), in_time()).await, (Err(TimedOut::default()), Ok(())));
+        assert_eq!(join(late(), catch_cancelled(in_time())).await.1, Ok(Ok(())));
+        assert_eq!(join(late(), create_task(sleep(20 * MOMENT))).await, (Err(TimedOut::default()), Ok(())));
+
+        let future = create_future();
+        let later = future.clone();
+        let set = move || later.set_result(42).expect("nobody else sets it");
+        get_running_loop().expect("it runs").call_later(20 * MOMENT, set).expect("it is open");
+        assert_eq!(join(late(), future).await, (Err(TimedOut::default()), Ok(42)));
+        assert_eq!(this_task().cancelling(), 0);
+    });
+}
+
+#[test]
+fn beside_others_too_what_the_body_awaits_is_asked_and_its_clean_up_waited_for() {
+    in_virtual_time(async {
+        let slow = create_task(async {
+            let asked = catch_cancelled(sleep(LONG)).await.is_err();
+            sleep(5 * MOMENT).await;
+            asked
+        });
+        let beside = create_task(sleep(20 * MOMENT));
+        let (cleaned_up, beside) = join(wait_for(slow, 10 * MOMENT), beside).await;
+        assert_eq!((cleaned_up, beside), (Ok(Ok(true)), Ok(())));
+
+        let (future, beside) = (create_future::<()>(), create_task(sleep(20 * MOMENT)));
+        let (late, beside) = join(wait_for(&future, 10 * MOMENT), beside).await;
+        assert_eq!((late, beside), (Err(TimedOut::default()), Ok(())));
+        assert!(future.cancelled());
+    });
+}
+
+#[test]
+fn of_scopes_inside_each_other_the_outer_one_converts_beside_others_too() {
+    in_virtual_time(async {
+        let inner = TimeoutScope::after(10 * MOMENT);
+        let nested = timeout(10 * MOMENT, inner.run(sleep(LONG)));
+        let (outer, beside) = join(nested, timeout(LONG, sleep(20 * MOMENT))).await;
+        assert_eq!((outer, beside), (Err(TimedOut::default()), Ok(())));
+        assert!(inner.expired());
+
+        // A request to the task is everybody's, also at the same instant.
+        let task = create_task(async {
+            let late = || timeout(10 * MOMENT, sleep(LONG));
+            join(late(), late()).await
+        });
+        sleep(10 * MOMENT).await;
+        task.cancel();
+        assert!(task.await.is_err_and(|error| error.is_cancelled()));
     });
 }

@@ -122,6 +122,14 @@ impl Awaited {
         }
     }
 
+    /// Does it go on when it is asked to stop, until it has come to its end?
+    pub(crate) fn outlives_a_request(&self) -> bool {
+        match self {
+            Self::Task(_) => true,
+            Self::Future(future) => future.core().outlives_a_request(),
+        }
+    }
+
     pub(crate) fn watch(&self, watch: Watch) -> u64 {
         self.with_watchers(|watchers| watchers.add(watch))
     }

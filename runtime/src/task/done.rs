@@ -236,15 +236,16 @@ pub(super) fn add_callback(awaited: &Awaited, callback: Callback) -> u64 {
 /// What a task waits for, to which a request to cancel it is passed on.
 #[derive(Debug, Default)]
 pub(crate) struct AwaitedTasks {
-    list: RefCell<Places<Awaited>>,
+    /// Each with the scope in which it is awaited.
+    list: RefCell<Places<(Awaited, Option<u64>)>>,
     places: Cell<u64>,
 }
 
 impl AwaitedTasks {
-    fn add(&self, awaited: Awaited) -> u64 {
+    fn add(&self, awaited: Awaited, scope: Option<u64>) -> u64 {
         let place = self.places.get() + 1;
         self.places.set(place);
-        self.list.borrow_mut().push(place, awaited);
+        self.list.borrow_mut().push(place, (awaited, scope));
         place
     }
 
@@ -253,6 +254,10 @@ impl AwaitedTasks {
     }
 
     pub(crate) fn get(&self) -> Vec<Awaited> {
+        self.list.borrow().values().map(|(awaited, _)| awaited.clone()).collect()
+    }
+
+    pub(crate) fn with_scopes(&self) -> Vec<(Awaited, Option<u64>)> {
         self.list.borrow().values().cloned().collect()
     }
 }
@@ -288,7 +293,9 @@ impl Waiting {
             None => (Watch::Waker(cx.waker().clone()), Some(cx.waker().clone())),
         };
         let awaiting = step::current().map(|awaiting| {
-            let number = awaiting.record::<TaskRecord>().waits().awaits.add(awaited.clone());
+            let record: &TaskRecord = awaiting.record();
+            let scope = record.rare_if_any().and_then(|rare| rare.scopes.current());
+            let number = record.waits().awaits.add(awaited.clone(), scope);
             (awaiting, number)
         });
         let place = awaited.watch(watch);

@@ -127,6 +127,11 @@ impl AnyTask {
         &self.0
     }
 
+    /// See [`step::cancel_inside`].
+    pub(crate) fn cancel_inside(&self, scope: u64) -> bool {
+        step::cancel_inside(&self.0, scope)
+    }
+
     pub(crate) fn record(&self) -> &TaskRecord {
         self.0.record()
     }

@@ -92,6 +92,9 @@ fn deliver_or_poll(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord) 
             return;
         }
     }
+    if let Some(rare) = record.rare_if_any() {
+        rare.scopes.pass_on_what_was_told();
+    }
     match task.poll() {
         Stepped::Ended { publish } => ended(event_loop, task, publish),
         Stepped::Pending => {
@@ -112,6 +115,8 @@ fn suspended(event_loop: &EventLoop, task: &TaskRef, rare: &Rare) {
         let mut asking = Asking::new(message.as_ref());
         asking.meet_wait(task);
         asking.go_on();
+    } else if rare.scopes.has_told() && !task.is_queued() {
+        task.wake();
     }
 }
 
@@ -174,7 +179,8 @@ fn finish(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
 /// follow it: that one is not asked.
 pub(crate) fn is_asked_to_stop(task: &TaskRef) -> bool {
     let record: &TaskRecord = task.record();
-    !task.is_running() && record.rare_if_any().is_some_and(|rare| rare.cancel.is_on_its_way())
+    !task.is_running()
+        && record.rare_if_any().is_some_and(|rare| rare.cancel.is_on_its_way() || rare.scopes.has_told())
 }
 
 /// Asks a task to stop. False if it is done.
@@ -188,6 +194,37 @@ pub(crate) fn cancel(task: &TaskRef, message: Option<Arc<str>>) -> bool {
     }
     ask(Awaited::Task(task.clone()), message.as_ref());
     true
+}
+
+/// Asks a task to stop what is inside of one of its scopes. If that is all that it does, this is a request to the task,
+/// which counts, and true. Else the task has other branches (of a `join!`), which go on: nothing is counted.
+pub(crate) fn cancel_inside(task: &TaskRef, scope: u64) -> bool {
+    let record: &TaskRecord = task.record();
+    let scopes = &record.rare().scopes;
+    let all = record.waits_if_any().map_or_else(Vec::new, |waits| waits.awaits.with_scopes());
+    let (inside, beside): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|(_, inner)| scopes.is_inside(*inner, scope));
+    if beside.is_empty() && scopes.is_alone(scope) {
+        return cancel(task, None);
+    }
+    if task.is_running() || task.is_queued() {
+        scopes.tell(scope);
+        return false;
+    }
+    let mut awaited: Vec<_> = inside.into_iter().map(|(awaited, _)| awaited).collect();
+    // If something waits otherwise, that may be inside too, and nobody else would end it.
+    awaited.retain(|awaited| !awaited.is_over() && !task.waits_elsewhere());
+    if awaited.iter().any(Awaited::can_be_asked) && awaited.iter().all(Awaited::outlives_a_request) {
+        scopes.note_stop(scope);
+    } else {
+        scopes.tell(scope);
+        task.wake();
+    }
+    let mut asking = Asking::new(None);
+    asking.asked.insert(record.key());
+    asking.push(awaited);
+    asking.go_on();
+    false
 }
 
 /// Asks a task to stop, or cancels a future. False if there is nobody to ask.
@@ -255,16 +292,12 @@ impl<'a> Asking<'a> {
         let requests = &task.record::<TaskRecord>().rare().cancel;
         let mut awaited = awaited_instead(task);
         awaited.retain(|awaited| !self.has_asked(awaited));
-        let outlives_it = |awaited: &Awaited| match awaited {
-            Awaited::Task(_) => true,
-            Awaited::Future(future) => future.core().outlives_a_request(),
-        };
         if !awaited.is_empty() && awaited.iter().all(|awaited| !awaited.can_be_asked()) {
             // A gather whose children have all ended: its end is near, and the request comes with it.
             requests.wait_for_suspension(self.message.cloned());
             return;
         }
-        if awaited.is_empty() || !awaited.iter().all(outlives_it) {
+        if awaited.is_empty() || !awaited.iter().all(Awaited::outlives_a_request) {
             requests.interrupt_wait(self.message.cloned());
         }
         if awaited.is_empty() {

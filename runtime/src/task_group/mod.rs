@@ -26,6 +26,8 @@ use crate::task::{AnyTask, Seed, Task, step};
 /// ended the scope gives all errors. If the task that runs it is cancelled, the children are asked to stop, and it ends
 /// cancelled when they have ended.
 ///
+/// What its task awaits beside it, by a `join!` or `select!`, is not touched by a failure.
+///
 /// A child fails by a panic, or, made by [`try_create_task`](Self::try_create_task), by an `Err`. One that ends cancelled
 /// has not failed. The group belongs to its loop's thread.
 ///
@@ -62,14 +64,28 @@ enum Phase {
     Over,
 }
 
+/// Was the parent asked to stop?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Asked {
+    #[default]
+    No,
+    /// By a request that the scope's end takes back.
+    Task,
+    /// Only what is inside of the scope, as the task has other branches.
+    Inside,
+}
+
 struct Group<E> {
     phase: Cell<Phase>,
     /// The children were asked to stop, and no more are taken.
     is_aborting: Cell<bool>,
     /// `cancel` was called before the scope was entered.
     cancels_on_entry: Cell<bool>,
-    /// A request to the parent was made that the scope's end takes back.
-    has_asked_parent: Cell<bool>,
+    asked_parent: Cell<Asked>,
+    /// Where the parent waits, among its scopes.
+    scope: Cell<Option<u64>>,
+    /// The scope around the group's.
+    around: Cell<Option<u64>>,
     /// The task that runs the scope, and its loop.
     parent: RefCell<Option<(AnyTask, WeakLoop)>>,
     /// Those that have not ended, in the order of creation.
@@ -139,6 +155,11 @@ impl<E: 'static> TaskGroup<E> {
         let group = &*self.0;
         let parent = group.enter();
         let _abandoned = Abandoned(group);
+        let stops_before = group.stops_around(&parent);
+        let body = async move {
+            group.begin_body();
+            body.await
+        };
         // The panic of a destructor that a request has run is the body's as well.
         let (value, error, mut cancelled) = match caught(catch_cancelled(body)).await {
             Ok(Ok(Ok(value))) => (Some(value), None, None),
@@ -147,13 +168,19 @@ impl<E: 'static> TaskGroup<E> {
             Err(panicked) => (None, Some(GroupedError::Panicked(panicked)), None),
         };
         group.phase.set(Phase::Exiting);
+        group.scope.set(None);
         if value.is_none() {
             group.abort_once();
         }
         group.wait_for_children(&mut cancelled).await;
         group.phase.set(Phase::Over);
         // Is the group's own request the only one, then it is none to who comes after.
-        if group.has_asked_parent.take() && parent.uncancel() == 0 {
+        let requests = match group.asked_parent.take() {
+            Asked::No => None,
+            Asked::Task => Some(parent.uncancel()),
+            Asked::Inside => Some(parent.cancelling()),
+        };
+        if requests == Some(0) && group.stops_around(&parent) <= stops_before {
             cancelled = None;
         }
         let mut errors = group.errors.take();
@@ -297,10 +324,26 @@ impl<E> Group<E> {
         let event_loop = current::with_running(crate::EventLoop::downgrade).expect("a step runs");
         self.parent.replace(Some((parent.clone(), event_loop)));
         self.phase.set(Phase::Entered);
+        self.around.set(parent.record().rare().scopes.current());
+        parent
+    }
+
+    fn begin_body(&self) {
+        self.note_scope();
         if self.cancels_on_entry.get() {
             self.stop_all();
         }
-        parent
+    }
+
+    fn note_scope(&self) {
+        let parent = self.parent.borrow();
+        let scope = parent.as_ref().and_then(|(parent, _)| parent.record().rare().scopes.current());
+        self.scope.set(scope);
+    }
+
+    /// How many of the scopes around are to end.
+    fn stops_around(&self, parent: &AnyTask) -> usize {
+        parent.record().rare().scopes.stops_around(self.around.get())
     }
 
     fn check_open(&self) -> Result<(), GroupRefused> {
@@ -328,9 +371,14 @@ impl<E> Group<E> {
 
     /// Asks children and parent to stop. What is asked of the parent is taken back at the scope's end.
     fn stop_all(&self) {
-        if self.abort_once() && !self.has_asked_parent.replace(true) {
+        if self.abort_once() && self.asked_parent.get() == Asked::No {
             let parent = self.parent.borrow().as_ref().map(|(parent, _)| parent.clone());
-            parent.expect("the scope was entered").cancel();
+            let parent = parent.expect("the scope was entered");
+            let is_counted = match self.scope.get() {
+                Some(scope) => parent.cancel_inside(scope),
+                None => parent.cancel(),
+            };
+            self.asked_parent.set(if is_counted { Asked::Task } else { Asked::Inside });
         }
     }
 
@@ -371,6 +419,7 @@ impl<E> Group<E> {
         if self.children.borrow().is_empty() {
             return Poll::Ready(());
         }
+        self.note_scope();
         // The old one is dropped outside of the borrow.
         let _old = self.sleeper.replace(Some(Sleeper::of(cx)));
         step::note_wait();
@@ -386,7 +435,7 @@ impl<E> Drop for Abandoned<'_, E> {
         self.0.phase.set(Phase::Over);
         self.0.abort_once();
         let (parent, _sleeper) = (self.0.parent.take(), self.0.sleeper.take());
-        if self.0.has_asked_parent.take()
+        if self.0.asked_parent.take() == Asked::Task
             && let Some((parent, _)) = parent
         {
             parent.uncancel();
@@ -400,7 +449,9 @@ impl<E> Default for TaskGroup<E> {
             phase: Cell::new(Phase::New),
             is_aborting: Cell::default(),
             cancels_on_entry: Cell::default(),
-            has_asked_parent: Cell::default(),
+            asked_parent: Cell::default(),
+            scope: Cell::default(),
+            around: Cell::default(),
             parent: RefCell::default(),
             children: RefCell::default(),
             children_made: Cell::default(),
