@@ -14,6 +14,7 @@ use perloop_bridge::{TaskRef, drop_cancelled};
 use pin_project_lite::pin_project;
 
 use crate::event_loop::run_callback;
+use crate::places::Places;
 use crate::task::{TaskRecord, step};
 
 /// A request to stop that reached a task, or an await in it: asyncio's `CancelledError`.
@@ -256,7 +257,8 @@ impl CancelState {
 /// The `catch_cancelled` scopes that a task is in.
 #[derive(Debug, Default)]
 pub(crate) struct Scopes {
-    active: RefCell<Vec<Scope>>,
+    /// By number.
+    active: RefCell<Places<Scope>>,
     made: Cell<u64>,
     /// The scope whose future is being polled.
     current: Cell<Option<u64>>,
@@ -290,15 +292,15 @@ enum Stop {
 }
 
 /// The scope, what is around it, what is around that, and so on.
-fn chain<'a>(active: &'a [Scope], scope: &'a Scope) -> impl Iterator<Item = &'a Scope> {
+fn chain<'a>(active: &'a Places<Scope>, scope: &'a Scope) -> impl Iterator<Item = &'a Scope> {
     std::iter::successors(Some(scope), |inner| {
         let parent = inner.parent?;
-        active.iter().find(|scope| scope.id == parent)
+        active.get(parent)
     })
 }
 
 /// The nearest scope around one that catches.
-fn around(active: &[Scope], scope: &Scope) -> Option<u64> {
+fn around(active: &Places<Scope>, scope: &Scope) -> Option<u64> {
     // A frame is around nobody's request.
     let mut outer = chain(active, scope).skip(1).filter(|outer| outer.catches);
     scope.catches.then(|| outer.next().map(|outer| outer.id))?
@@ -312,24 +314,26 @@ impl Scopes {
         is_passed_on
     }
 
-    /// As `ask`, of the scopes inside of a frame or of all.
-    fn ask_inside(&self, frame: Option<u64>, request: &Cancelled) -> bool {
+    /// As `ask`, of the scopes inside of some, or of all.
+    fn ask_inside(&self, some: Option<&HashSet<u64>>, request: &Cancelled) -> bool {
         let wakers: Vec<_> = {
             let mut active = self.active.borrow_mut();
-            let around: HashSet<_> = active.iter().filter_map(|scope| around(&active, scope)).collect();
-            let is_inside: Vec<_> = active
-                .iter()
-                .map(|scope| frame.is_none_or(|frame| chain(&active, scope).any(|outer| outer.id == frame)))
+            let around: HashSet<_> = active.values().filter_map(|scope| around(&active, scope)).collect();
+            let is_inside = |scope: &Scope| {
+                some.is_none_or(|some| chain(&active, scope).any(|outer| some.contains(&outer.id)))
+            };
+            let is_innermost = |scope: &&Scope| scope.catches && !around.contains(&scope.id);
+            let asked: Vec<_> = active
+                .values()
+                .filter(is_innermost)
+                .filter(|scope| is_inside(scope))
+                .map(|scope| scope.id)
                 .collect();
-            let asked = active
-                .iter_mut()
-                .zip(is_inside)
-                .filter(|(scope, is_inside)| *is_inside && scope.catches && !around.contains(&scope.id));
-            let ask = |(scope, _): (&mut Scope, bool)| {
+            let ask = |scope: &mut Scope| {
                 scope.asked = Some(request.clone());
                 scope.waker.take()
             };
-            asked.map(ask).collect()
+            asked.into_iter().filter_map(|id| active.find(id).map(ask)).collect()
         };
         // For executors inside of the task that poll only what was woken.
         let is_passed_on = !wakers.is_empty();
@@ -345,7 +349,7 @@ impl Scopes {
     /// Is `inner` the scope of this number, or inside of it?
     pub(crate) fn is_inside(&self, inner: Option<u64>, id: u64) -> bool {
         let active = self.active.borrow();
-        let inner = active.iter().find(|scope| Some(scope.id) == inner);
+        let inner = inner.and_then(|inner| active.get(inner));
         inner.is_some_and(|inner| chain(&active, inner).any(|scope| scope.id == id))
     }
 
@@ -353,18 +357,18 @@ impl Scopes {
     pub(crate) fn is_alone(&self, id: u64) -> bool {
         let active = self.active.borrow();
         let around: HashSet<_> = {
-            let own = active.iter().find(|scope| scope.id == id);
+            let own = active.get(id);
             own.into_iter().flat_map(|own| chain(&active, own)).map(|scope| scope.id).collect()
         };
         let is_related =
             |scope: &Scope| around.contains(&scope.id) || chain(&active, scope).any(|outer| outer.id == id);
-        active.iter().all(is_related)
+        active.values().all(is_related)
     }
 
     /// The next step asks what is inside of the scope to stop, and nothing else.
     pub(crate) fn tell(&self, id: u64) {
         let mut active = self.active.borrow_mut();
-        if let Some(scope) = active.iter_mut().find(|scope| scope.id == id) {
+        if let Some(scope) = active.find(id) {
             scope.stop = Stop::Told;
             self.is_told.set(true);
         }
@@ -373,7 +377,7 @@ impl Scopes {
     /// As `tell`, of which what is inside hears otherwise.
     pub(crate) fn note_stop(&self, id: u64) {
         let mut active = self.active.borrow_mut();
-        if let Some(scope) = active.iter_mut().find(|scope| scope.id == id) {
+        if let Some(scope) = active.find(id) {
             scope.stop = Stop::Heard;
         }
     }
@@ -386,26 +390,25 @@ impl Scopes {
         if !self.is_told.take() {
             return;
         }
-        let told: Vec<_> = {
+        let told: HashSet<_> = {
             let mut active = self.active.borrow_mut();
-            let told = active.iter_mut().filter(|scope| scope.stop == Stop::Told);
+            let told = active.values_mut().filter(|scope| scope.stop == Stop::Told);
             told.map(|scope| {
                 scope.stop = Stop::Heard;
                 scope.id
             })
             .collect()
         };
-        for id in told {
-            self.ask_inside(Some(id), &Cancelled::default());
-        }
+        self.ask_inside(Some(&told), &Cancelled::default());
     }
 
     /// How many of a scope and those around it are to end.
     pub(crate) fn stops_around(&self, inner: Option<u64>) -> usize {
         let Some(inner) = inner else { return 0 };
         let active = self.active.borrow();
-        let inner = active.iter().find(|scope| scope.id == inner);
-        inner.map_or(0, |inner| chain(&active, inner).filter(|scope| scope.stop != Stop::No).count())
+        active
+            .get(inner)
+            .map_or(0, |inner| chain(&active, inner).filter(|scope| scope.stop != Stop::No).count())
     }
 
     /// A request that was passed only to scopes whose futures have left the task, so that nobody took it.
@@ -413,7 +416,7 @@ impl Scopes {
         if !self.is_untaken.take() {
             return None;
         }
-        self.active.borrow_mut().iter_mut().find_map(|scope| scope.asked.take())
+        self.active.borrow_mut().values_mut().find_map(|scope| scope.asked.take())
     }
 
     fn next_number(&self) -> u64 {
@@ -437,43 +440,36 @@ impl Scopes {
 
     fn enter(&self, catches: bool) -> u64 {
         let (id, parent) = (self.next_number(), self.current.get());
-        self.active.borrow_mut().push(Scope {
-            id,
-            parent,
-            catches,
-            asked: None,
-            waker: None,
-            stop: Stop::No,
-        });
+        self.active
+            .borrow_mut()
+            .push(id, Scope { id, parent, catches, asked: None, waker: None, stop: Stop::No });
         id
     }
 
     fn is_in(&self, id: u64) -> bool {
-        self.active.borrow().iter().any(|scope| scope.id == id)
+        self.active.borrow().get(id).is_some()
     }
 
     /// Leaves a frame, and with it all that is inside. As `leave`.
     fn leave_all_inside(&self, frame: u64) -> Vec<Scope> {
         let mut active = self.active.borrow_mut();
         // What is inside was entered later, so mostly there is nothing.
-        if active.pop_if(|last| last.id == frame).is_some() {
+        if active.last_place() == Some(frame) {
+            let _left = active.remove(frame);
             return Vec::new();
         }
         let is_inside = |scope: &Scope| chain(&active, scope).any(|outer| outer.id == frame);
-        let inside: HashSet<_> =
-            active.iter().filter(|scope| is_inside(scope)).map(|scope| scope.id).collect();
-        active.extract_if(.., |scope| inside.contains(&scope.id)).collect()
+        let inside: Vec<_> = active.values().filter(|scope| is_inside(scope)).map(|scope| scope.id).collect();
+        inside.into_iter().filter_map(|id| active.remove(id)).collect()
     }
 
     /// What it gives is dropped by the caller, outside of the borrow.
     fn leave(&self, id: u64) -> Option<Scope> {
-        let mut active = self.active.borrow_mut();
-        let index = active.iter().position(|scope| scope.id == id)?;
-        Some(active.remove(index))
+        self.active.borrow_mut().remove(id)
     }
 
     fn take_asked(&self, id: u64) -> Option<Cancelled> {
-        let asked = self.active.borrow_mut().iter_mut().find(|scope| scope.id == id)?.asked.take()?;
+        let asked = self.active.borrow_mut().find(id)?.asked.take()?;
         self.is_untaken.set(false);
         Some(asked)
     }
@@ -481,7 +477,7 @@ impl Scopes {
     /// As `leave`: it gives the old one.
     fn set_waker(&self, id: u64, waker: Option<Waker>) -> Option<Waker> {
         let mut active = self.active.borrow_mut();
-        let scope = active.iter_mut().find(|scope| scope.id == id)?;
+        let scope = active.find(id)?;
         std::mem::replace(&mut scope.waker, waker)
     }
 
@@ -576,7 +572,11 @@ impl Frame {
     pub(crate) fn ask(&self, request: &Cancelled) -> bool {
         let (Some(entered), Some(task)) = (self.0, step::current()) else { return false };
         entered.is_of(&task)
-            && task.record::<TaskRecord>().rare().scopes.ask_inside(Some(entered.number), request)
+            && task
+                .record::<TaskRecord>()
+                .rare()
+                .scopes
+                .ask_inside(Some(&HashSet::from([entered.number])), request)
     }
 
     pub(crate) fn leave(&mut self) {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 const FEW: usize = 32;
 
 /// Values in the order of their numbers, which the owner gives and which only ascend. Who leaves from the middle leaves a
-/// gap, so that it costs the others nothing; there is none at the front.
+/// gap, so that it costs the others nothing; there is none at the ends.
 #[derive(Debug)]
 pub(crate) struct Places<T> {
     /// A gap has no value.
@@ -40,6 +40,11 @@ impl<T> Places<T> {
         value.as_ref().map(|value| (*place, value))
     }
 
+    pub(crate) fn get(&self, place: u64) -> Option<&T> {
+        let at = self.line.binary_search_by_key(&place, |(place, _)| *place).ok()?;
+        self.line[at].1.as_ref()
+    }
+
     pub(crate) fn find(&mut self, place: u64) -> Option<&mut T> {
         self.slot(place)?.as_mut()
     }
@@ -61,10 +66,19 @@ impl<T> Places<T> {
         if self.line.front()?.0 == place {
             return self.pop().map(|(_, value)| value);
         }
-        self.remove_behind(place)
+        if self.last_place() == Some(place) {
+            let (_, value) = self.line.pop_back()?;
+            self.drop_gaps_behind();
+            return value;
+        }
+        self.remove_amid(place)
     }
 
-    fn remove_behind(&mut self, place: u64) -> Option<T> {
+    pub(crate) fn last_place(&self) -> Option<u64> {
+        self.line.back().map(|(place, _)| *place)
+    }
+
+    fn remove_amid(&mut self, place: u64) -> Option<T> {
         let value = self.slot(place)?.take()?;
         self.gaps += 1;
         if self.line.len() > FEW && self.gaps > self.line.len() / 2 {
@@ -82,6 +96,13 @@ impl<T> Places<T> {
         }
     }
 
+    fn drop_gaps_behind(&mut self) {
+        while self.gaps > 0 && self.line.back().is_some_and(|(_, value)| value.is_none()) {
+            self.line.pop_back();
+            self.gaps -= 1;
+        }
+    }
+
     /// Puts one back that was taken out.
     pub(crate) fn put_back(&mut self, place: u64, value: T) {
         let at = self.line.partition_point(|(before, _)| *before < place);
@@ -90,6 +111,10 @@ impl<T> Places<T> {
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         self.line.iter().filter_map(|(_, value)| value.as_ref())
+    }
+
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.line.iter_mut().filter_map(|(_, value)| value.as_mut())
     }
 
     pub(crate) fn into_values(self) -> impl Iterator<Item = T> {

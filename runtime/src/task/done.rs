@@ -257,8 +257,12 @@ impl AwaitedTasks {
         self.list.borrow().values().map(|(awaited, _)| awaited.clone()).collect()
     }
 
-    pub(crate) fn with_scopes(&self) -> Vec<(Awaited, Option<u64>)> {
-        self.list.borrow().values().cloned().collect()
+    /// Those that are awaited in some scopes, and whether there are others.
+    pub(crate) fn inside(&self, is_inside: impl Fn(Option<u64>) -> bool) -> (Vec<Awaited>, bool) {
+        let list = self.list.borrow();
+        let inside: Vec<_> = list.values().filter(|(_, scope)| is_inside(*scope)).collect();
+        let has_others = inside.len() < list.len();
+        (inside.into_iter().map(|(awaited, _)| awaited.clone()).collect(), has_others)
     }
 }
 

@@ -201,17 +201,15 @@ pub(crate) fn cancel(task: &TaskRef, message: Option<Arc<str>>) -> bool {
 pub(crate) fn cancel_inside(task: &TaskRef, scope: u64) -> bool {
     let record: &TaskRecord = task.record();
     let scopes = &record.rare().scopes;
-    let all = record.waits_if_any().map_or_else(Vec::new, |waits| waits.awaits.with_scopes());
-    let (inside, beside): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|(_, inner)| scopes.is_inside(*inner, scope));
-    if beside.is_empty() && scopes.is_alone(scope) {
+    let inside = |inner| scopes.is_inside(inner, scope);
+    let (mut awaited, is_beside_others) = record.waits().awaits.inside(inside);
+    if !is_beside_others && scopes.is_alone(scope) {
         return cancel(task, None);
     }
     if task.is_running() || task.is_queued() {
         scopes.tell(scope);
         return false;
     }
-    let mut awaited: Vec<_> = inside.into_iter().map(|(awaited, _)| awaited).collect();
     // If something waits otherwise, that may be inside too, and nobody else would end it.
     awaited.retain(|awaited| !awaited.is_over() && !task.waits_elsewhere());
     if awaited.iter().any(Awaited::can_be_asked) && awaited.iter().all(Awaited::outlives_a_request) {
