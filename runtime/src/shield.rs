@@ -44,13 +44,32 @@ pub fn shield<T: Clone + 'static>(awaitable: impl Into<LoopFuture<T>>) -> LoopFu
 fn link<T: Clone + 'static>(inner: &LoopFuture<T>, outer: &Rc<State<T>>) {
     let to = Rc::downgrade(outer);
     let place = inner.add_done_callback(move |inner| pass_on(inner, &to));
-    let waits_for = inner.as_awaited();
+    let link = Link { inner: inner.as_awaited(), place: place.0 };
     outer.as_awaited().add_callback(move |_| {
         // Cancelled first: from now on a failure of the inner one is nobody's.
-        if waits_for.remove_callback(place.0) {
-            waits_for.note_cancelled_shield();
+        if link.cut() {
+            link.inner.note_cancelled_shield();
         }
     });
+}
+
+/// The callback on the inner one, as long as the outer one waits for it. A shield that is dropped leaves nothing there.
+struct Link {
+    inner: Awaited,
+    place: u64,
+}
+
+impl Link {
+    /// False: the inner one has ended.
+    fn cut(&self) -> bool {
+        self.inner.remove_callback(self.place)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.cut();
+    }
 }
 
 /// The inner one has ended.
@@ -70,5 +89,21 @@ pub(crate) fn report(inner: &Awaited) {
         let context = ExceptionContext::of_panic(ExceptionKind::Shielded, panicked);
         let (task, created_at) = (inner.task(), Some(inner.created_at()));
         own.report(&ExceptionContext { task, created_at, ..context });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{create_future, shield};
+
+    #[test]
+    fn one_that_is_dropped_leaves_nothing_on_what_it_shielded() -> Result<(), crate::RunError> {
+        crate::run(async {
+            let inner = create_future::<()>();
+            for place in 1..=3 {
+                drop(shield(&inner));
+                assert!(!inner.as_awaited().remove_callback(place));
+            }
+        })
     }
 }
