@@ -20,8 +20,9 @@ use crate::task::done::{Ends, HearsEnds, Waiting, Watch};
 use crate::task::{Awaitable, Awaited, Waitable, step};
 
 /// Waits for several tasks and futures, and gives their values in the order of the arguments; the first to end without
-/// a value ends it, with that error, and the others go on: asyncio's `gather`. Of nothing it is an empty list. What is
-/// given twice is waited for once, and fills both places.
+/// a value ends it, with that error, and the others go on: asyncio's `gather`. Of nothing it is an empty list. A future
+/// that is given twice is waited for once, and fills both places. A task has but one value to give: to give it twice, make
+/// a future of it by [`ensure_future`](crate::ensure_future).
 ///
 /// It counts from this call on, awaited or not. For coroutines make tasks first; for unlike types there is
 /// [`gather!`](crate::gather!), for tasks that give a `Result` [`try_gather`], for every outcome [`gather_outcomes`].
@@ -33,7 +34,7 @@ use crate::task::{Awaitable, Awaited, Waitable, step};
 /// At the await: how the first to fail ended, or [`TaskError::WrongLoop`] if they belong to different loops.
 ///
 /// # Panics
-/// If it is of nothing, and this thread has no loop.
+/// If it is of nothing, or of what a loop left that is gone, and this thread has no loop.
 ///
 /// # Examples
 /// ```
