@@ -7,7 +7,7 @@ use crate::errors::WouldDeadlock;
 
 const CLOSED: &str = "the queue is closed, by `close` or since all senders or all receivers are gone";
 
-/// The queue is closed. Of a put it has the item, which was not put.
+/// The queue is closed. Of a put it has the item, which was not put. asyncio's `QueueShutDown`, and janus'.
 ///
 /// # Examples
 /// ```
@@ -26,7 +26,7 @@ const CLOSED: &str = "the queue is closed, by `close` or since all senders or al
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QueueClosed<T = ()>(pub T);
 
-/// Why [`ThreadSender::try_put`](crate::ThreadSender::try_put) put nothing.
+/// Why [`ThreadSender::try_put`](crate::ThreadSender::try_put) put nothing: Python's `queue.Full`, and `ShutDown`.
 ///
 /// # Examples
 /// ```
@@ -47,7 +47,7 @@ pub enum TryPutError<T> {
     Closed(T),
 }
 
-/// Why a blocking put put nothing.
+/// Why a blocking put put nothing: Python's `queue.Full` of a `put` with a timeout, and `ShutDown`.
 ///
 /// # Examples
 /// ```
@@ -68,7 +68,7 @@ pub enum PutBlockingError<T> {
     WouldDeadlock(T, WouldDeadlock),
 }
 
-/// Why [`ThreadReceiver::try_get`](crate::ThreadReceiver::try_get) took nothing.
+/// Why [`ThreadReceiver::try_get`](crate::ThreadReceiver::try_get) took nothing: Python's `queue.Empty`, and `ShutDown`.
 ///
 /// # Examples
 /// ```
@@ -88,7 +88,7 @@ pub enum TryGetError {
     Closed,
 }
 
-/// Why a blocking get took nothing.
+/// Why a blocking get took nothing: Python's `queue.Empty` of a `get` with a timeout, and `ShutDown`.
 ///
 /// # Examples
 /// ```

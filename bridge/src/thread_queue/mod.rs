@@ -63,7 +63,7 @@ pub fn thread_queue<T: Send>(maxsize: usize) -> (ThreadSender<T>, ThreadReceiver
     thread_queue_with(maxsize, Spin::Adaptive)
 }
 
-/// As [`thread_queue`], and says how long threads look before they sleep in it.
+/// As [`thread_queue`], and says how long threads look before they sleep in it. (janus has nothing like it.)
 ///
 /// # Panics
 /// If `maxsize` is zero.
@@ -84,7 +84,7 @@ pub fn thread_queue_with<T: Send>(maxsize: usize, spin: Spin) -> (ThreadSender<T
     (ThreadSender(Arc::clone(&shared)), ThreadReceiver(shared))
 }
 
-/// Where items are put into a [`thread_queue`].
+/// Where items are put into a [`thread_queue`]: janus' `queue.async_q` and `queue.sync_q` of who puts.
 ///
 /// # Examples
 /// ```
@@ -103,7 +103,7 @@ pub fn thread_queue_with<T: Send>(maxsize: usize, spin: Spin) -> (ThreadSender<T
 /// ```
 pub struct ThreadSender<T: Send>(Arc<Shared<T>>);
 
-/// Where items are taken out of a [`thread_queue`].
+/// Where items are taken out of a [`thread_queue`]: janus' `queue.async_q` and `queue.sync_q` of who gets.
 ///
 /// # Examples
 /// ```
@@ -121,7 +121,7 @@ pub struct ThreadSender<T: Send>(Arc<Shared<T>>);
 pub struct ThreadReceiver<T: Send>(Arc<Shared<T>>);
 
 impl<T: Send> ThreadSender<T> {
-    /// Puts an item if there is room. Never waits; from any thread.
+    /// Puts an item if there is room. Never waits; from any thread. janus' `put_nowait`.
     ///
     /// # Errors
     /// If the queue is full, or closed. The item comes back.
@@ -143,7 +143,7 @@ impl<T: Send> ThreadSender<T> {
         })
     }
 
-    /// Puts an item, and waits for room if there is none: for tasks.
+    /// Puts an item, and waits for room if there is none: for tasks. janus' `await async_q.put(item)`.
     ///
     /// Cancel safety: a wait that is given up has put nothing, and the item is dropped with it.
     ///
@@ -166,7 +166,7 @@ impl<T: Send> ThreadSender<T> {
         ThreadPut { queue: &self.0, item: Some(item), place: None }
     }
 
-    /// Puts an item, and blocks until there is room if there is none: for threads.
+    /// Puts an item, and blocks until there is room if there is none: for threads. janus' `sync_q.put(item)`.
     ///
     /// # Errors
     /// If the queue is closed, or if it would have to wait in a thread whose event loop runs. The item comes back.
@@ -184,7 +184,7 @@ impl<T: Send> ThreadSender<T> {
         self.block(item, None)
     }
 
-    /// As [`put_blocking`](Self::put_blocking), at most for `timeout`.
+    /// As [`put_blocking`](Self::put_blocking), at most for `timeout`: janus' `sync_q.put(item, timeout=...)`.
     ///
     /// # Errors
     /// As [`put_blocking`](Self::put_blocking), and if the time was up first.
@@ -219,7 +219,7 @@ impl<T: Send> ThreadSender<T> {
 }
 
 impl<T: Send> ThreadReceiver<T> {
-    /// Takes the next item if there is one. Never waits; from any thread.
+    /// Takes the next item if there is one. Never waits; from any thread. janus' `get_nowait`.
     ///
     /// # Errors
     /// If there is none, and if there never will be, as the queue is closed.
@@ -241,7 +241,7 @@ impl<T: Send> ThreadReceiver<T> {
         self.0.try_get().map_err(why)
     }
 
-    /// Takes the next item, and waits for one if there is none: for tasks.
+    /// Takes the next item, and waits for one if there is none: for tasks. janus' `await async_q.get()`.
     ///
     /// Cancel safety: a wait that is given up has taken nothing, and if it was told of an item another one is.
     ///
@@ -265,7 +265,7 @@ impl<T: Send> ThreadReceiver<T> {
         ThreadGet { queue: &self.0, place: None }
     }
 
-    /// Takes the next item, and blocks until there is one if there is none: for threads.
+    /// Takes the next item, and blocks until there is one if there is none: for threads. janus' `sync_q.get()`.
     ///
     /// # Errors
     /// If the queue is closed and nothing is left, or if it would have to wait in a thread whose event loop runs.
@@ -282,7 +282,7 @@ impl<T: Send> ThreadReceiver<T> {
         self.block(None)
     }
 
-    /// As [`get_blocking`](Self::get_blocking), at most for `timeout`.
+    /// As [`get_blocking`](Self::get_blocking), at most for `timeout`: janus' `sync_q.get(timeout=...)`.
     ///
     /// # Errors
     /// As [`get_blocking`](Self::get_blocking), and if the time was up first.
@@ -315,7 +315,7 @@ macro_rules! either_end {
     ($end:ident, $count:ident, $last:expr) => {
         impl<T: Send> $end<T> {
             /// Closes the queue, for both ends: from now on puts are refused, and gets once nothing is left. A second
-            /// call does nothing.
+            /// call does nothing. janus' `queue.close()`.
             ///
             /// # Examples
             /// ```
@@ -345,7 +345,7 @@ macro_rules! either_end {
                 self.0.ring.is_closed()
             }
 
-            /// Returns how many items there are. It may be otherwise by the time that you read it.
+            /// Returns how many items there are: janus' `qsize`. It may be otherwise by the time that you read it.
             ///
             /// # Examples
             /// ```

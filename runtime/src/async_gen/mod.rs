@@ -218,7 +218,8 @@ impl<T: 'static> fmt::Debug for AsyncGenerator<T> {
     }
 }
 
-/// Why a generator gives nothing.
+/// Why a generator gives nothing: what Python raises as `RuntimeError('anext(): asynchronous generator is already running')`
+/// or `RuntimeError('async generator ignored GeneratorExit')`.
 ///
 /// # Examples
 /// ```

@@ -50,7 +50,7 @@ impl<T> Channel<T> {
     }
 }
 
-/// Gives the values of a generator, in its body: the `yield` of Python. See [`async_gen`](crate::async_gen).
+/// Gives the values of a generator, in its body: Python's `yield` in an `async def`. See [`async_gen`](crate::async_gen).
 ///
 /// # Examples
 /// ```
@@ -74,7 +74,7 @@ impl<T> Yielder<T> {
     }
 
     /// Gives a value to who asks, and goes on when the next one is asked for. Of two that are awaited at once in a body,
-    /// the second waits for the first one's value to be taken.
+    /// the second waits for the first one's value to be taken. Python's `yield value`.
     ///
     /// If the generator is closed meanwhile, this never goes on: the innermost
     /// [`catch_cancelled`](crate::catch_cancelled) around it gives `Cancelled`, or the body is dropped.

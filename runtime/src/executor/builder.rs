@@ -14,7 +14,7 @@ const IDLE_TIME: Duration = Duration::from_secs(10);
 /// A thread that is counted on looks again after this time at the earliest.
 const SHORTEST_IDLE_TIME: Duration = Duration::from_millis(1);
 
-/// Settings of a pool that is to be made.
+/// Settings of a pool that is to be made: the arguments of `concurrent.futures.ThreadPoolExecutor(...)`, and more.
 ///
 /// # Examples
 /// ```
@@ -40,8 +40,8 @@ impl ThreadPoolBuilder {
         Self { max_workers: usual_workers(), idle_time: IDLE_TIME, prefix, stack_size: None }
     }
 
-    /// Sets how many threads it may have. By default it is asyncio's `min(32, processors + 4)`; more than 32,768 count
-    /// as so many.
+    /// Sets how many threads it may have: Python's `max_workers`. By default it is asyncio's `min(32, processors + 4)`;
+    /// more than 32,768 count as so many.
     ///
     /// # Panics
     /// If it is zero.
@@ -57,8 +57,8 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Sets what its threads' names begin with; a number follows, as in `io_0`. By default it is `perloop`, and
-    /// `asyncio` for a loop's default executor.
+    /// Sets what its threads' names begin with; a number follows, as in `io_0`: Python's `thread_name_prefix`. By
+    /// default it is `perloop`, and `asyncio` for a loop's default executor.
     ///
     /// # Panics
     /// If it has a NUL in it.
@@ -79,6 +79,7 @@ impl ThreadPoolBuilder {
     }
 
     /// Sets for how long a thread without work waits until it ends, a millisecond at least. By default it is ten seconds.
+    /// (Python's threads wait until their pool is shut down.)
     ///
     /// # Examples
     /// ```
@@ -94,7 +95,8 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Sets the size of its threads' stacks, in bytes. By default it is that of [`std::thread`].
+    /// Sets the size of its threads' stacks, in bytes: Python's `threading.stack_size`. By default it is that of
+    /// [`std::thread`].
     ///
     /// # Examples
     /// ```
@@ -107,7 +109,7 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Makes the pool. It has no thread yet.
+    /// Makes the pool, as Python's `ThreadPoolExecutor(...)` does. It has no thread yet.
     ///
     /// # Examples
     /// ```

@@ -10,7 +10,8 @@ use perloop_bridge::{Forked, LoopClosed, Panicked};
 use crate::cancel::Cancelled;
 use crate::errors::{TaskError, WrongLoop};
 
-/// Why a job was not taken. It is dropped.
+/// Why a job was not taken. It is dropped. asyncio's `RuntimeError` of `run_in_executor`, as `Executor shutdown has been
+/// called` or `Event loop is closed`.
 ///
 /// # Examples
 /// ```
@@ -62,7 +63,8 @@ impl Error for ExecutorError {
     }
 }
 
-/// Why a job gives no value, see [`to_thread`](crate::to_thread).
+/// Why a job gives no value, see [`to_thread`](crate::to_thread): what `await loop.run_in_executor(...)` raises in
+/// asyncio.
 ///
 /// # Examples
 /// ```
@@ -128,6 +130,7 @@ impl Error for JobError {
 }
 
 /// The default executor was told to end, and its jobs did not end in time. They go on; what they give is dropped.
+/// asyncio gives a `RuntimeWarning` instead.
 ///
 /// # Examples
 /// ```

@@ -71,7 +71,7 @@ struct Pool {
 struct Leaving(Receiver<JoinHandle<()>>);
 
 impl ThreadPoolExecutor {
-    /// Sets up a pool with other than the usual settings.
+    /// Sets up a pool with other than the usual settings: `concurrent.futures.ThreadPoolExecutor(max_workers=...)`.
     ///
     /// # Examples
     /// ```
@@ -105,7 +105,7 @@ impl ThreadPoolExecutor {
         Self { pool: Some(pool), process: std::process::id() }
     }
 
-    /// Returns how many threads it may have.
+    /// Returns how many threads it may have: what `ThreadPoolExecutor(max_workers)` was given in Python.
     ///
     /// # Examples
     /// ```
@@ -149,9 +149,8 @@ impl ThreadPoolExecutor {
         Ok(future)
     }
 
-    /// Waits until all jobs have run and all threads have ended: `shutdown(wait=True)`. It blocks, so it is not for a
-    /// loop's thread. A job that ends the pool which it runs in
-    /// waits for the other threads.
+    /// Waits until all jobs have run and all threads have ended: `concurrent.futures.Executor.shutdown(wait=True)`. It
+    /// blocks, so it is not for a loop's thread. A job that ends the pool which it runs in waits for the other threads.
     ///
     /// # Examples
     /// ```

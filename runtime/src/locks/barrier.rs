@@ -89,7 +89,7 @@ enum Phase {
 }
 
 impl Barrier {
-    /// Makes a barrier for so many parties.
+    /// Makes a barrier for so many parties: asyncio's `Barrier(parties)`.
     ///
     /// # Errors
     /// If they are none.
@@ -190,7 +190,7 @@ impl Barrier {
         self.enter_phase(Phase::Broken);
     }
 
-    /// Returns how many parties it is for.
+    /// Returns how many parties it is for: asyncio's `barrier.parties`.
     ///
     /// # Examples
     /// ```
@@ -201,7 +201,7 @@ impl Barrier {
         self.0.parties
     }
 
-    /// Returns how many wait; none while they leave.
+    /// Returns how many wait; none while they leave: asyncio's `barrier.n_waiting`.
     ///
     /// # Examples
     /// ```
@@ -224,7 +224,7 @@ impl Barrier {
         if self.0.phase.get() == Phase::Filling { self.0.inside.get() } else { 0 }
     }
 
-    /// Says whether it was aborted, and not reset since.
+    /// Says whether it was aborted, and not reset since: asyncio's `barrier.broken`.
     ///
     /// # Examples
     /// ```

@@ -46,7 +46,7 @@ impl BoundedSemaphore {
         Self(Semaphore::bounded(permits))
     }
 
-    /// As [`Semaphore::acquire`], in all that is said there.
+    /// As [`Semaphore::acquire`], in all that is said there: asyncio's `semaphore.acquire()`.
     ///
     /// # Panics
     /// When it has to wait: outside of a running loop, or on another loop than those who waited before.

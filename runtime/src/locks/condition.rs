@@ -47,7 +47,7 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Makes a condition with a lock of its own.
+    /// Makes a condition with a lock of its own: asyncio's `Condition()`.
     ///
     /// # Examples
     /// ```
@@ -75,7 +75,7 @@ impl Condition {
         Self { lock: lock.clone(), line: Rc::default() }
     }
 
-    /// Acquires the lock: as [`Lock::acquire`], in all that is said there.
+    /// Acquires the lock: as [`Lock::acquire`], in all that is said there. asyncio's `condition.acquire()`.
     ///
     /// # Panics
     /// When it has to wait: outside of a running loop, or on another loop than those who waited before.
@@ -95,7 +95,7 @@ impl Condition {
         self.lock.acquire().await
     }
 
-    /// Releases the lock: as [`Lock::release`].
+    /// Releases the lock: as [`Lock::release`]. asyncio's `condition.release()`.
     ///
     /// # Errors
     /// If the lock is free.
@@ -113,7 +113,7 @@ impl Condition {
         self.lock.release()
     }
 
-    /// Says whether somebody holds the lock.
+    /// Says whether somebody holds the lock: asyncio's `condition.locked()`.
     ///
     /// # Examples
     /// ```
@@ -210,7 +210,8 @@ impl Condition {
     }
 
     /// Wakes up to `n` of those who wait, in the order of coming. They stand in line for the lock then, so they go on
-    /// when the caller has released it, one after another. If fewer wait, nothing is kept for later.
+    /// when the caller has released it, one after another. If fewer wait, nothing is kept for later. asyncio's
+    /// `condition.notify(n)`.
     ///
     /// # Errors
     /// If nobody holds the lock.

@@ -44,7 +44,7 @@ struct Inner {
 }
 
 impl Event {
-    /// Makes an event that has not happened.
+    /// Makes an event that has not happened: asyncio's `Event()`.
     ///
     /// # Examples
     /// ```

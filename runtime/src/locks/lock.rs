@@ -71,7 +71,7 @@ struct Inner {
 }
 
 impl Lock {
-    /// Makes a lock, which is free.
+    /// Makes a lock, which is free: asyncio's `Lock()`.
     ///
     /// # Examples
     /// ```
@@ -82,7 +82,8 @@ impl Lock {
     }
 
     /// Waits until the lock is free and everybody who asked before has had it, and takes it. It is released when the
-    /// guard is dropped. A free lock with nobody in line is taken without suspending.
+    /// guard is dropped. A free lock with nobody in line is taken without suspending. asyncio's `lock.acquire()`, and
+    /// with the guard its `async with lock`.
     ///
     /// Cancel safe: who gives up leaves the line, and if the lock was meant for it, it goes to the next.
     ///
@@ -106,7 +107,8 @@ impl Lock {
     }
 
     /// Releases the lock, whoever holds it, and wakes the first in line: for a hold whose guard was
-    /// [forgotten](LockGuard::forget). A guard that is still there releases nothing any more.
+    /// [forgotten](LockGuard::forget). A guard that is still there releases nothing any more. asyncio's
+    /// `lock.release()`.
     ///
     /// # Errors
     /// If the lock is free.
@@ -243,7 +245,8 @@ pub struct LockGuard<'a> {
 }
 
 impl LockGuard<'_> {
-    /// Keeps the lock held without a guard, until somebody calls [`Lock::release`].
+    /// Keeps the lock held without a guard, until somebody calls [`Lock::release`]: asyncio's `acquire` outside of an
+    /// `async with`.
     ///
     /// # Examples
     /// ```

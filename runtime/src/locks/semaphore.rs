@@ -73,7 +73,7 @@ impl Semaphore {
     }
 
     /// Waits until everybody who asked before has had a permit, and takes one, which comes back when the guard is
-    /// dropped. If there is one and nobody is in line, it does not suspend.
+    /// dropped. If there is one and nobody is in line, it does not suspend. asyncio's `semaphore.acquire()`.
     ///
     /// Cancel safe: who gives up leaves the line, and a permit that it was given goes to the next, or back.
     ///
@@ -233,7 +233,7 @@ pub struct SemaphorePermit<'a> {
 }
 
 impl SemaphorePermit<'_> {
-    /// Keeps the permit, until somebody calls [`Semaphore::release`].
+    /// Keeps the permit, until somebody calls [`Semaphore::release`]: asyncio's `acquire` outside of an `async with`.
     ///
     /// # Examples
     /// ```
