@@ -128,7 +128,7 @@ async fn time_bodies() -> Result<(), Box<dyn Error>> {
     let bear = create_task(timed("the winter", async || sleep(Duration::from_secs(3600)).await));
     sleep(Duration::from_millis(300)).await;
     bear.cancel();
-    wait(&[&bear], ReturnWhen::AllCompleted, None).await?;
+    wait([&bear], ReturnWhen::AllCompleted, None).await?;
     Ok(())
 }
 

@@ -11,8 +11,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use perloop::{
-    DoneAndPending, ReturnWhen, Waitable, catch_cancelled, create_task, gather_outcomes, shield, sleep, wait,
-    wait_for,
+    DoneAndPending, ReturnWhen, catch_cancelled, create_task, gather_outcomes, shield, sleep, wait, wait_for,
 };
 #[cfg(test)]
 use perloop_examples::{classics::expect, recorded_println as println};
@@ -55,8 +54,7 @@ const JOBS: [(&str, f64); 3] = [("quick", 0.1), ("broken", 0.2), ("slow", 0.3)];
 /// ```
 async fn with_condition(words: &str, condition: ReturnWhen, timeout: Option<Duration>) -> Outcome {
     let tasks = JOBS.map(|(name, seconds)| create_task(work(name, seconds)));
-    let several = tasks.each_ref().map(|task| task as &dyn Waitable);
-    let DoneAndPending { done, pending } = wait(&several, condition, timeout).await?;
+    let DoneAndPending { done, pending } = wait(&tasks, condition, timeout).await?;
     let names: Vec<_> = done.iter().map(|&place| JOBS[place].0).collect();
     println!("{words}: {}; pending: {}", names.join(" and "), pending.len());
     gather_outcomes(tasks).await?;

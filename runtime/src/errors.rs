@@ -521,9 +521,10 @@ impl Error for SetError {}
 ///
 /// # Examples
 /// ```
-/// use perloop::{ReturnWhen, WaitError, wait};
+/// use perloop::{ReturnWhen, Task, WaitError, wait};
 ///
-/// let outcome = perloop::run(async { wait(&[], ReturnWhen::AllCompleted, None).await })?;
+/// let nothing: [Task<i32>; 0] = [];
+/// let outcome = perloop::run(async { wait(&nothing, ReturnWhen::AllCompleted, None).await })?;
 /// assert_eq!(outcome, Err(WaitError::Nothing));
 /// # Ok::<(), perloop::RunError>(())
 /// ```

@@ -347,8 +347,11 @@ pub fn create_future<T: 'static>() -> LoopFuture<T> {
     }
 }
 
-/// Makes a future of a task, for many to await; a future it gives back: asyncio's `ensure_future`. For a coroutine
-/// make a task first, by [`create_task`](crate::create_task).
+/// Makes a future of a task, for many to await; a future it gives back: asyncio's `ensure_future`.
+///
+/// `ensure_future(coroutine)` does not compile, since in a signature Rust cannot tell a coroutine from a task. Write
+/// `create_task(coroutine)`, which is all that asyncio does there; or, if many are to await it,
+/// `ensure_future(create_task(coroutine))`.
 ///
 /// # Examples
 /// ```

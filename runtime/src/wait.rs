@@ -17,6 +17,8 @@ use crate::task::{Awaited, Waitable};
 /// the list: asyncio's `wait`. It asks none of them for its outcome, and cancels none, neither at the timeout nor when
 /// the awaiting task is cancelled. Without a timeout it waits for as long as it takes.
 ///
+/// It takes references to things of one type; of unlike types make the first a `&dyn Waitable`, as below.
+///
 /// `FirstException` means a panic, or a future that was set to a failure: an `Err` is a value. What is given twice
 /// counts once, and stands at both places. It takes two turns even if all are done.
 ///
@@ -31,26 +33,29 @@ use crate::task::{Awaited, Waitable};
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use perloop::{ReturnWhen, create_task, sleep, wait};
+/// use perloop::{ReturnWhen, Waitable, create_task, sleep, wait};
 ///
 /// perloop::run(async {
-///     let quick = create_task(async { 42 });
-///     let slow = create_task(sleep(Duration::MAX));
-///     let found = wait(&[&quick, &slow], ReturnWhen::FirstCompleted, None).await?;
-///     assert_eq!((found.done, found.pending), (vec![0], vec![1]));
-///     assert_eq!(quick.result(), Ok(42));
+///     let tasks = [2, 1].map(|n| create_task(sleep(Duration::from_millis(n))));
+///     let found = wait(&tasks, ReturnWhen::FirstCompleted, None).await?;
+///     assert_eq!((found.done, found.pending), (vec![1], vec![0]));
+///
+///     let number = create_task(async { 42 });
+///     let unlike = [&tasks[0] as &dyn Waitable, &number];
+///     wait(unlike, ReturnWhen::AllCompleted, Duration::from_secs(60)).await?;
+///     assert_eq!(number.result(), Ok(42));
 ///     Ok::<(), perloop::WaitError>(())
 /// })??;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub async fn wait(
-    several: &[&dyn Waitable],
+pub async fn wait<'a, W: Waitable + ?Sized + 'a>(
+    several: impl IntoIterator<Item = &'a W>,
     when: ReturnWhen,
     timeout: impl Into<Option<Duration>>,
 ) -> Result<DoneAndPending, WaitError> {
     let timeout = timeout.into();
     let own = current::get_running_loop().expect("`wait` is awaited on a running loop");
-    let several: Vec<Awaited> = several.iter().map(|one| one.inside().0).collect();
+    let several: Vec<Awaited> = several.into_iter().map(|one| one.inside().0).collect();
     check(&own, &several)?;
     let (enough, watching) = Watching::begin(&own, &several, when, timeout);
     enough.come().await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use perloop::{
-    EventLoop, ReturnWhen, TaskError, WaitError, Waitable, as_completed, catch_cancelled, create_future,
-    create_task, get_running_loop, new_event_loop, sleep, timeout, wait, yield_now,
+    DoneAndPending, EventLoop, ReturnWhen, TaskError, WaitError, Waitable, as_completed, catch_cancelled,
+    create_future, create_task, get_running_loop, new_event_loop, sleep, timeout, wait, yield_now,
 };
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -54,6 +54,26 @@ fn first_exception_is_a_panic_and_neither_an_err_nor_a_cancelled_one() {
         let found = wait(&several, ReturnWhen::FirstException, None).await.expect("there is something");
         assert_eq!((found.done, found.pending), (vec![0, 1, 2], vec![3]));
         let _: Result<(), TaskError> = failing.await;
+    });
+}
+
+#[test]
+fn wait_takes_what_can_be_listed_by_reference() {
+    in_virtual_time(async {
+        let alike: Vec<_> = (0..3).map(|n| create_task(async move { n })).collect();
+        let (number, unit, future) =
+            (create_task(async { 1 }), create_task(async {}), create_future::<&str>());
+        let places = |found: Result<DoneAndPending, WaitError>| {
+            let DoneAndPending { done, pending } = found.expect("there is something");
+            (done.len(), pending.len())
+        };
+        let all = ReturnWhen::AllCompleted;
+        assert_eq!(places(wait(&alike, all, None).await), (3, 0));
+        assert_eq!(places(wait(alike.iter().skip(1), all, None).await), (2, 0));
+        assert_eq!(places(wait([&*number, &*unit], all, None).await), (2, 0));
+        let unlike = [&number as &dyn Waitable, &unit, &future];
+        assert_eq!(places(wait(unlike, all, MOMENT).await), (2, 1));
+        assert_eq!(places(wait(&unlike, all, MOMENT).await), (2, 1));
     });
 }
 

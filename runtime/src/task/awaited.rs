@@ -222,13 +222,13 @@ impl<T> Sealed for LoopFuture<T> {
     }
 }
 
-impl<W: Sealed> Sealed for &W {
+impl<W: Sealed + ?Sized> Sealed for &W {
     fn inside(&self) -> Inside {
         (**self).inside()
     }
 }
 
-impl<W: Waitable> Waitable for &W {}
+impl<W: Waitable + ?Sized> Waitable for &W {}
 impl Waitable for AnyTask {}
 impl<T> Waitable for Task<T> {}
 impl<T> Waitable for LoopFuture<T> {}

@@ -2,9 +2,7 @@
 
 use std::rc::Rc;
 
-use perloop::{
-    LoopFuture, ReturnWhen, TaskError, WaitError, Waitable, as_completed, gather, gather_outcomes, wait,
-};
+use perloop::{LoopFuture, ReturnWhen, TaskError, WaitError, as_completed, gather, gather_outcomes, wait};
 use serde_json::{Value, json};
 
 use crate::coroutine::{self, Local};
@@ -61,8 +59,7 @@ pub(crate) fn waiting(world: &'static World, spec: &Value, env: &Rc<Env>) -> Loc
         _ => ReturnWhen::AllCompleted,
     };
     Box::pin(async move {
-        let list: Vec<&dyn Waitable> = several.iter().map(|future| future as &dyn Waitable).collect();
-        let found = wait(&list, when, limit).await.map_err(|error| match error {
+        let found = wait(&several, when, limit).await.map_err(|error| match error {
             WaitError::Nothing => Error("ValueError:empty".to_owned()),
             other => Error(format!("{other:?}")),
         })?;
