@@ -17,6 +17,7 @@
 //! | a thread that owns a loop blocks | another one does too | the table of waits |
 //! | a thread hands a pool a job | a worker has been idle for long, and leaves | [`Staff`], one word |
 //! | a thread or a task puts an item: [`ThreadSender`] | another one gets it: [`ThreadReceiver`] | a ring; each slot's word |
+//! | a thread or a task takes a permit: [`Permits`] | another one gives it back: [`Permit`] | one word, and a line of those who wait |
 //! | a pusher rings: [`Bell`] | the loop sleeps | what the runtime brings |
 //!
 //! A task's body never leaves its loop's thread once it has begun: there it is polled, there it is dropped, whoever
@@ -75,6 +76,7 @@ mod future;
 mod home;
 mod inbox;
 mod many;
+mod permits;
 mod pool;
 mod promise;
 mod ready;
@@ -85,6 +87,8 @@ mod sync;
 mod task;
 mod thread_queue;
 mod wait;
+mod waiters;
+mod waits;
 mod watchers;
 
 #[doc(hidden)]
@@ -96,6 +100,7 @@ pub use errors::{
 pub use future::{Completion, CrossThreadFuture, drop_cancelled, drops_cancelled};
 pub use home::{Closing, Home};
 pub use many::{AnyFuture, AsCompleted, DoneAndPending, ReturnWhen, as_completed, wait};
+pub use permits::{Permit, PermitError, Permits, TakePermit};
 #[doc(hidden)]
 pub use pool::Depot;
 pub use promise::Promise;

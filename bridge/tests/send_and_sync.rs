@@ -6,9 +6,9 @@ use std::rc::Rc;
 use perloop_bridge::{
     AsCompleted, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot, DoneAndPending,
     Forked, FutureError, GetBlockingError, Handing, Home, InvalidState, LoopClosed, LoopDied, Panicked,
-    Promise, PutBlockingError, QueueClosed, Ready, Refusal, Refused, Remote, ReturnWhen, Scope, ScopedFuture,
-    Spin, Staff, Stepped, TaskRef, ThreadGet, ThreadPut, ThreadReceiver, ThreadSender, TryGetError,
-    TryPutError, WouldDeadlock,
+    Permit, PermitError, Permits, Promise, PutBlockingError, QueueClosed, Ready, Refusal, Refused, Remote,
+    ReturnWhen, Scope, ScopedFuture, Spin, Staff, Stepped, TakePermit, TaskRef, ThreadGet, ThreadPut,
+    ThreadReceiver, ThreadSender, TryGetError, TryPutError, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -49,6 +49,7 @@ assert_not!(Send: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, Scoped
 assert_not!(Sync: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, ScopedFuture<'static, Rc<u8>>);
 assert_both!(Handing, Staff, GetBlockingError, TryGetError);
 assert_both!(ThreadSender<Cell<u8>>, ThreadReceiver<Cell<u8>>, ThreadGet<'static, Cell<u8>>);
+assert_both!(Permits, Permit, PermitError, TakePermit<'static>);
 // These hold the item.
 assert_both!(ThreadPut<'static, u8>, QueueClosed<u8>, TryPutError<u8>, PutBlockingError<u8>);
 assert_not!(Sync: ThreadPut<'static, Cell<u8>>, QueueClosed<Cell<u8>>, TryPutError<Cell<u8>>);

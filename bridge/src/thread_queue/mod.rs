@@ -1,12 +1,11 @@
 //! A bounded queue between any two of thread and loop.
 //!
-//! `ring` is where the items are, and knows nobody who waits; `waiters` is who waits on one side; `shared` puts the two
-//! together, and waits; here are the two ends, and in `errors` why they refuse.
+//! `ring` is where the items are, and knows nobody who waits; `shared` puts it together with who waits on either side;
+//! here are the two ends, and in `errors` why they refuse.
 
 mod errors;
 mod ring;
 mod shared;
-mod waiters;
 
 use std::fmt;
 use std::future::Future;
@@ -18,10 +17,10 @@ pub use errors::{GetBlockingError, PutBlockingError, QueueClosed, TryGetError, T
 
 use crate::foreign::drop_contained;
 use crate::sync::Arc;
-use crate::thread_queue::ring::Stuck;
-use crate::thread_queue::shared::{Failed, Shared, Side};
-use crate::thread_queue::waiters::Ticket;
+use crate::thread_queue::shared::{Shared, Side};
 use crate::wait::Spin;
+use crate::waiters::Ticket;
+use crate::waits::{Failed, Stuck};
 
 /// Makes a queue of at most `maxsize` items between any two of thread and loop, and gives its two ends: what janus is for
 /// asyncio, but also between two loops.

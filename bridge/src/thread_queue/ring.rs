@@ -13,6 +13,7 @@ use std::mem::MaybeUninit;
 
 use crate::core::Apart;
 use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
+use crate::waits::Stuck;
 
 /// In `tail`: somebody waits for an item; in `head`: for room.
 const WAITED: usize = 1;
@@ -49,17 +50,6 @@ pub(super) struct Moved<R> {
     pub(super) what: R,
     /// Somebody waits on the other side, and is to be told.
     pub(super) is_waited_for: bool,
-}
-
-/// Why nothing was moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stuck {
-    /// Empty, or full.
-    Blocked,
-    /// Another thread is in the midst of ending that, so it is not worth waiting for.
-    Busy,
-    /// And what is not there will never be.
-    Closed,
 }
 
 impl<T> Ring<T> {

@@ -1,16 +1,13 @@
-//! What both sides of a queue share: the ring, and who waits on either side; and the waits themselves, which are the
-//! same for both.
+//! What both sides of a queue share: the ring, and who waits on either side.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::deadlock;
-use crate::errors::WouldDeadlock;
-use crate::sync::{AtomicUsize, Deadline, Ordering, Parker, generation, spin_loop, yield_now};
-use crate::thread_queue::ring::{Moved, Ring, Stuck};
-use crate::thread_queue::waiters::{Ticket, Waiters};
-use crate::wait::{Spin, look_for_other_side};
-use crate::watchers::Tell;
+use crate::sync::{AtomicUsize, Ordering, generation};
+use crate::thread_queue::ring::{Moved, Ring};
+use crate::wait::Spin;
+use crate::waiters::{Ticket, Waiters};
+use crate::waits::{self, Brought, Failed, Stuck};
 
 /// See the [module](self).
 pub(super) struct Shared<T> {
@@ -30,13 +27,6 @@ pub(super) enum Side {
     Put,
 }
 
-/// Why a blocking call has come to nothing.
-pub(super) enum Failed {
-    Closed,
-    TimedOut,
-    WouldDeadlock(WouldDeadlock),
-}
-
 impl<T> Shared<T> {
     pub(super) fn new(capacity: usize, spin: Spin) -> Self {
         Self {
@@ -54,7 +44,7 @@ impl<T> Shared<T> {
     pub(super) fn try_get(&self) -> Result<T, Stuck> {
         let Moved { what, is_waited_for } = self.ring.get()?;
         if is_waited_for {
-            self.tell(Side::Put);
+            waits::tell(&self.side(Side::Put));
         }
         Ok(what)
     }
@@ -66,7 +56,7 @@ impl<T> Shared<T> {
         match self.ring.put(given) {
             Ok(moved) => {
                 if moved.is_waited_for {
-                    self.tell(Side::Get);
+                    waits::tell(&self.side(Side::Get));
                 }
                 Ok(())
             }
@@ -104,55 +94,13 @@ impl<T> Shared<T> {
         self.generation != generation()
     }
 
-    fn line(&self, side: Side) -> &Waiters {
-        match side {
-            Side::Get => &self.getters,
-            Side::Put => &self.putters,
-        }
-    }
-
-    fn unmark(&self, side: Side) {
-        match side {
-            Side::Get => self.ring.unmark_get(),
-            Side::Put => self.ring.unmark_put(),
-        }
-    }
-
-    #[cold]
-    fn tell(&self, side: Side) {
-        if !self.is_inherited() {
-            self.line(side).tell_next(|| self.unmark(side));
-        }
-    }
-
-    /// Goes into the line. True: it is worth waiting there, as what it waits for has still to come.
-    fn enter(&self, side: Side, tell: Tell) -> (Ticket, bool) {
-        self.line(side).enter(tell, || match side {
-            Side::Get => self.ring.mark_waiting_get(),
-            Side::Put => self.ring.mark_waiting_put(),
-        })
-    }
-
-    /// Out of the line, with or without what it waited for. If it was told of more than it took, the next one is.
-    fn leave(&self, side: Side, ticket: Ticket) {
-        if self.is_inherited() || self.line(side).leave(ticket, || self.unmark(side)) {
-            return;
-        }
-        let len = self.ring.len();
-        let is_something_left = match side {
-            Side::Get => len > 0,
-            Side::Put => len < self.ring.capacity(),
-        };
-        if is_something_left {
-            self.tell(side);
-        }
+    fn side(&self, side: Side) -> OneSide<'_, T> {
+        OneSide { queue: self, side }
     }
 
     /// Gives a wait up.
     pub(super) fn forget(&self, side: Side, place: &mut Option<Ticket>) {
-        if let Some(ticket) = place.take() {
-            self.leave(side, ticket);
-        }
+        waits::forget(&self.side(side), place);
     }
 
     /// One poll of a task's wait: `attempt` until it succeeds. An error: the queue is closed.
@@ -161,35 +109,9 @@ impl<T> Shared<T> {
         side: Side,
         place: &mut Option<Ticket>,
         cx: &Context<'_>,
-        mut attempt: impl FnMut() -> Result<R, Stuck>,
+        attempt: impl FnMut() -> Result<R, Stuck>,
     ) -> Poll<Result<R, ()>> {
-        loop {
-            match attempt() {
-                Ok(done) => {
-                    self.forget(side, place);
-                    return Poll::Ready(Ok(done));
-                }
-                Err(Stuck::Blocked) if !self.is_inherited() => {}
-                Err(Stuck::Busy) => {
-                    // For a moment, unless the other thread has lost its core: this task lets others run meanwhile.
-                    spin_loop();
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Err(Stuck::Closed | Stuck::Blocked) => {
-                    self.forget(side, place);
-                    return Poll::Ready(Err(()));
-                }
-            }
-            if place.is_some_and(|ticket| self.line(side).renew(ticket, cx.waker())) {
-                return Poll::Pending;
-            }
-            let (ticket, has_to_wait) = self.enter(side, Tell::Task(cx.waker().clone()));
-            *place = Some(ticket);
-            if has_to_wait {
-                return Poll::Pending;
-            }
-        }
+        waits::poll(&self.side(side), place, cx, attempt)
     }
 
     /// Blocks: `attempt` until it succeeds.
@@ -197,56 +119,48 @@ impl<T> Shared<T> {
         &self,
         side: Side,
         timeout: Option<Duration>,
-        mut attempt: impl FnMut() -> Result<R, Stuck>,
+        attempt: impl FnMut() -> Result<R, Stuck>,
     ) -> Result<R, Failed> {
-        let deadline = timeout.map(Deadline::after);
-        match attempt() {
-            Ok(done) => return Ok(done),
-            Err(Stuck::Closed) => return Err(Failed::Closed),
-            Err(Stuck::Blocked | Stuck::Busy) => {}
-        }
-        deadlock::check_no_loop_runs().map_err(Failed::WouldDeadlock)?;
-        look_for_other_side(self.spin, timeout, || match side {
-            Side::Get => !self.ring.is_empty(),
-            Side::Put => !self.ring.is_full(),
-        });
-        let mut place = None;
-        let ended = self.block_until(side, deadline.flatten(), &mut place, &mut attempt);
-        self.forget(side, &mut place);
-        ended
+        waits::block(&self.side(side), self.spin, timeout, attempt)
     }
+}
 
-    fn block_until<R>(
-        &self,
-        side: Side,
-        deadline: Option<Deadline>,
-        place: &mut Option<Ticket>,
-        attempt: &mut impl FnMut() -> Result<R, Stuck>,
-    ) -> Result<R, Failed> {
-        let parker = Parker::of_this_thread();
-        let mut was_late = false;
-        loop {
-            match attempt() {
-                Ok(done) => return Ok(done),
-                Err(Stuck::Closed) => return Err(Failed::Closed),
-                Err(Stuck::Blocked | Stuck::Busy) if was_late => return Err(Failed::TimedOut),
-                Err(Stuck::Blocked) if self.is_inherited() => return Err(Failed::Closed),
-                Err(Stuck::Busy) => yield_now(),
-                Err(Stuck::Blocked) => self.park(side, deadline, place, &parker),
-            }
-            was_late = deadline.is_some_and(Deadline::has_passed);
+/// What one side waits for.
+struct OneSide<'a, T> {
+    queue: &'a Shared<T>,
+    side: Side,
+}
+
+impl<T> Brought for OneSide<'_, T> {
+    fn line(&self) -> &Waiters {
+        match self.side {
+            Side::Get => &self.queue.getters,
+            Side::Put => &self.queue.putters,
         }
     }
 
-    /// Goes into the line, if it is not in it, or waits there.
-    fn park(&self, side: Side, deadline: Option<Deadline>, place: &mut Option<Ticket>, parker: &Parker) {
-        if place.is_some_and(|ticket| self.line(side).has(ticket)) {
-            return parker.park(deadline);
+    fn mark(&self) -> bool {
+        match self.side {
+            Side::Get => self.queue.ring.mark_waiting_get(),
+            Side::Put => self.queue.ring.mark_waiting_put(),
         }
-        let (ticket, has_to_wait) = self.enter(side, Tell::Thread(parker.clone()));
-        *place = Some(ticket);
-        if has_to_wait {
-            parker.park(deadline);
+    }
+
+    fn unmark(&self) {
+        match self.side {
+            Side::Get => self.queue.ring.unmark_get(),
+            Side::Put => self.queue.ring.unmark_put(),
         }
+    }
+
+    fn is_there(&self) -> bool {
+        match self.side {
+            Side::Get => !self.queue.ring.is_empty(),
+            Side::Put => !self.queue.ring.is_full(),
+        }
+    }
+
+    fn is_inherited(&self) -> bool {
+        self.queue.is_inherited()
     }
 }

@@ -1,4 +1,4 @@
-//! Who waits on one side of a queue: blocked threads and tasks, in the order of coming.
+//! Who waits for the same thing: blocked threads and tasks, in the order of coming.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -9,7 +9,7 @@ use crate::watchers::Tell;
 
 /// A place in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ticket(u64);
+pub(crate) struct Ticket(u64);
 
 #[derive(Default)]
 struct Line {
@@ -18,17 +18,17 @@ struct Line {
     tickets: u64,
 }
 
-/// See the [module](self). To be told is to be taken out of the line. The ring's mark says whether somebody is in it, and
-/// is set and taken away under its lock.
-pub(super) struct Waiters(Mutex<Line>);
+/// See the [module](self). To be told is to be taken out of the line. A mark in the word that they wait for a change of
+/// says whether somebody is in it, and is set and taken away under its lock.
+pub(crate) struct Waiters(Mutex<Line>);
 
 impl Waiters {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(Line::default()))
     }
 
     /// Goes to the end of the line, and says what `mark` gave.
-    pub(super) fn enter(&self, tell: Tell, mark: impl FnOnce() -> bool) -> (Ticket, bool) {
+    pub(crate) fn enter(&self, tell: Tell, mark: impl FnOnce() -> bool) -> (Ticket, bool) {
         let mut line = lock(&self.0);
         let ticket = Ticket(line.tickets);
         line.tickets += 1;
@@ -37,7 +37,7 @@ impl Waiters {
     }
 
     /// Gives the place up. False: it was told before.
-    pub(super) fn leave(&self, ticket: Ticket, unmark: impl FnOnce()) -> bool {
+    pub(crate) fn leave(&self, ticket: Ticket, unmark: impl FnOnce()) -> bool {
         let place = {
             let mut line = lock(&self.0);
             let place = line.find(ticket).and_then(|at| line.places.remove(at));
@@ -52,12 +52,12 @@ impl Waiters {
     }
 
     /// Is it still in the line?
-    pub(super) fn has(&self, ticket: Ticket) -> bool {
+    pub(crate) fn has(&self, ticket: Ticket) -> bool {
         lock(&self.0).find(ticket).is_some()
     }
 
     /// As `has`; then it is told by this waker.
-    pub(super) fn renew(&self, ticket: Ticket, waker: &Waker) -> bool {
+    pub(crate) fn renew(&self, ticket: Ticket, waker: &Waker) -> bool {
         {
             let line = lock(&self.0);
             match line.find(ticket).map(|at| &line.places[at].1) {
@@ -81,7 +81,7 @@ impl Waiters {
     }
 
     /// Tells the one that has waited longest.
-    pub(super) fn tell_next(&self, unmark: impl FnOnce()) {
+    pub(crate) fn tell_next(&self, unmark: impl FnOnce()) {
         let first = {
             let mut line = lock(&self.0);
             let first = line.places.pop_front();
@@ -95,7 +95,7 @@ impl Waiters {
         }
     }
 
-    pub(super) fn tell_all(&self, unmark: impl FnOnce()) {
+    pub(crate) fn tell_all(&self, unmark: impl FnOnce()) {
         let all = {
             let mut line = lock(&self.0);
             unmark();
