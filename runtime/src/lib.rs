@@ -181,7 +181,8 @@
 //! - Scopes and streams: [`async_with`], [`async_gen`].
 //! - What blocks, in threads of its own: [`to_thread`], [`ThreadPoolExecutor`].
 //! - Between tasks of a loop: [`Lock`], [`Event`], [`Condition`], [`Semaphore`], [`Barrier`], [`Queue`].
-//! - From other threads: [`run_coroutine_threadsafe`], [`LoopHandle`], [`CrossThreadFuture`], [`Promise`], [`threads`].
+//! - From other threads: [`run_coroutine_threadsafe`], [`LoopHandle`], [`CrossThreadFuture`], [`Promise`], [`threads`];
+//!   no more at a time than a [`SubmitLimit`] allows.
 #![deny(unsafe_code)]
 
 mod as_completed;
@@ -214,6 +215,7 @@ mod runner;
 mod shield;
 mod signal;
 mod sleep;
+mod submit_limit;
 mod task;
 mod task_group;
 mod timeout;
@@ -224,9 +226,9 @@ mod wrap_future;
 
 pub use perloop_bridge::{
     AnyFuture, AsCompleted, Completion, CrossThreadFuture, DoneAndPending, Forked, FutureError,
-    GetBlockingError, InvalidState, LoopClosed, LoopDied, Panicked, Promise, PutBlockingError, QueueClosed,
-    Refusal, Refused, ReturnWhen, ScopedFuture, Spin, ThreadGet, ThreadPut, ThreadReceiver, ThreadSender,
-    TryGetError, TryPutError, WouldDeadlock, thread_queue, thread_queue_with,
+    GetBlockingError, InvalidState, LoopClosed, LoopDied, Panicked, PermitError, Promise, PutBlockingError,
+    QueueClosed, Refusal, Refused, ReturnWhen, ScopedFuture, Spin, ThreadGet, ThreadPut, ThreadReceiver,
+    ThreadSender, TryGetError, TryPutError, WouldDeadlock, thread_queue, thread_queue_with,
 };
 
 #[doc = include_str!("docs/asyncio.md")]
@@ -286,6 +288,7 @@ pub use run::run;
 pub use runner::Runner;
 pub use shield::shield;
 pub use sleep::{Sleep, YieldNow, sleep, yield_now};
+pub use submit_limit::{LimitReached, SubmitLimit, SubmitPermit};
 pub use task::{AnyTask, Awaitable, CallbackKey, Task, Waitable, all_tasks, create_task, current_task};
 pub use task_group::{ExceptionGroup, GroupRefused, GroupedError, TaskGroup};
 pub use timeout::{Timeout, TimeoutScope, timeout, timeout_at};

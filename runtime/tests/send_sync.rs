@@ -227,6 +227,14 @@ matrix! {
     GetBlockingError: true true,
 }
 
+// Any thread submits, any thread's work holds the permit.
+matrix! {
+    SubmitLimit: true true,
+    SubmitPermit: true true,
+    PermitError: true true,
+    LimitReached: true true,
+}
+
 /// Each type that the crate exports stands in the matrix, which is checked when this file is compiled.
 #[test]
 fn c_send_sync_matrix() {
