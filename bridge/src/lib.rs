@@ -18,6 +18,7 @@
 //! | a thread hands a pool a job | a worker has been idle for long, and leaves | [`Staff`], one word |
 //! | a thread or a task puts an item: [`ThreadSender`] | another one gets it: [`ThreadReceiver`] | a ring; each slot's word |
 //! | a thread or a task takes a permit: [`Permits`] | another one gives it back: [`Permit`] | one word, and a line of those who wait |
+//! | a thread looks a seat up: [`Roster`] | another one gives it anew | a pointer a seat |
 //! | a pusher rings: [`Bell`] | the loop sleeps | what the runtime brings |
 //!
 //! A task's body never leaves its loop's thread once it has begun: there it is polled, there it is dropped, whoever
@@ -81,6 +82,7 @@ mod pool;
 mod promise;
 mod ready;
 mod remote;
+mod roster;
 mod scope;
 mod staff;
 mod sync;
@@ -106,6 +108,7 @@ pub use pool::Depot;
 pub use promise::Promise;
 pub use ready::{Call, CallRef, Ready};
 pub use remote::Remote;
+pub use roster::Roster;
 pub use scope::{Scope, ScopedFuture};
 pub use staff::{Handing, Staff};
 pub use task::{Record, Stepped, TaskRef};

@@ -7,7 +7,7 @@ use perloop_bridge::{
     AsCompleted, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot, DoneAndPending,
     Forked, FutureError, GetBlockingError, Handing, Home, InvalidState, LoopClosed, LoopDied, Panicked,
     Permit, PermitError, Permits, Promise, PutBlockingError, QueueClosed, Ready, Refusal, Refused, Remote,
-    ReturnWhen, Scope, ScopedFuture, Spin, Staff, Stepped, TakePermit, TaskRef, ThreadGet, ThreadPut,
+    ReturnWhen, Roster, Scope, ScopedFuture, Spin, Staff, Stepped, TakePermit, TaskRef, ThreadGet, ThreadPut,
     ThreadReceiver, ThreadSender, TryGetError, TryPutError, WouldDeadlock,
 };
 
@@ -49,6 +49,9 @@ assert_not!(Send: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, Scoped
 assert_not!(Sync: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, ScopedFuture<'static, Rc<u8>>);
 assert_both!(Handing, Staff, GetBlockingError, TryGetError);
 assert_both!(ThreadSender<Cell<u8>>, ThreadReceiver<Cell<u8>>, ThreadGet<'static, Cell<u8>>);
+assert_both!(Roster<u8>);
+assert_not!(Send: Roster<Cell<u8>>);
+assert_not!(Sync: Roster<Cell<u8>>);
 assert_both!(Permits, Permit, PermitError, TakePermit<'static>);
 // These hold the item.
 assert_both!(ThreadPut<'static, u8>, QueueClosed<u8>, TryPutError<u8>, PutBlockingError<u8>);
