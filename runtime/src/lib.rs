@@ -174,7 +174,8 @@
 //!
 //! # Where things are
 //!
-//! - A loop: [`run`](fn@run), [`Runner`], [`EventLoop`], [`Builder`]; in a thread of its own, [`LoopThread`].
+//! - A loop: [`run`](fn@run), [`Runner`], [`EventLoop`], [`Builder`]; in a thread of its own, [`LoopThread`];
+//!   in several, [`EventLoopGroup`].
 //! - Tasks: [`create_task`], [`Task`], [`TaskGroup`], [`catch_cancelled`], [`sleep`], [`interval()`].
 //! - Waiting for some of them: [`gather()`], [`gather!`], [`wait()`](fn@wait), [`as_completed`](fn@as_completed),
 //!   [`timeout()`], [`wait_for`](fn@wait_for), [`shield`](fn@shield); what one sets by hand, [`LoopFuture`].
@@ -197,6 +198,7 @@ mod debug;
 mod deliver;
 mod errors;
 mod event_loop;
+mod event_loop_group;
 mod exception;
 mod executor;
 mod gather;
@@ -264,6 +266,7 @@ pub use errors::{
     SetError, StoppedBeforeDone, TaskError, TimedOut, TimeoutNotActive, WaitError, WrongLoop,
 };
 pub use event_loop::{Builder, EventLoop, Handle, TaskBuilder, TimerHandle};
+pub use event_loop_group::{EventLoopGroup, GroupBuilder, GroupFutures, GroupHandle};
 pub use exception::{ExceptionContext, ExceptionKind, PanicPolicy};
 pub use executor::{
     CapacityLimiter, ExecutorError, ExecutorTimedOut, JobError, LimiterToken, ThreadPoolBuilder,

@@ -70,32 +70,8 @@ impl LoopThread {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn spawn_with(thread_name: impl Into<String>, builder: Builder) -> io::Result<Self> {
-        let thread_name = thread_name.into();
-        if thread_name.contains('\0') {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a thread's name cannot have a NUL in it",
-            ));
-        }
-        let (sender, receiver) = crossbeam_channel::bounded(1);
-        let thread = std::thread::Builder::new().name(thread_name).spawn(move || {
-            let event_loop = match builder.build() {
-                Ok(event_loop) => event_loop,
-                Err(error) => return drop(sender.send(Err(error))),
-            };
-            set_event_loop(Some(&event_loop));
-            drop(sender.send(Ok(event_loop.handle())));
-            drop(sender);
-            live(&event_loop);
-        })?;
-        let failed = match receiver.recv() {
-            Ok(Ok(handle)) => return Ok(Self { handle, thread: Some(thread), process: std::process::id() }),
-            Ok(Err(error)) => error,
-            Err(_) => io::Error::other("the loop's thread ended before its loop was made"),
-        };
-        // A panic that ended it was reported by the panic hook.
-        drop(thread.join());
-        Err(failed)
+        let (handle, thread) = start(thread_name.into(), || builder.build(), |event_loop| live(&event_loop))?;
+        Ok(Self { handle, thread: Some(thread), process: std::process::id() })
     }
 
     /// A handle of the loop, to keep.
@@ -141,14 +117,49 @@ impl LoopThread {
             return Err(JoinError::Forked(Forked));
         }
         self.handle.stop();
-        // A scope's wait is one that other threads see, so that of a circle somebody is told.
-        let joined = self.handle.scope(|_| thread.join()).map_err(JoinError::WouldDeadlock)?;
-        joined.map_err(|payload| JoinError::Panicked(Panicked::new(payload)))
+        join(&self.handle, thread)
     }
 }
 
+/// Starts a thread, where `make` makes a loop and `live` is the rest of its life, and waits until the loop is there.
+pub(crate) fn start(
+    thread_name: String,
+    make: impl FnOnce() -> io::Result<EventLoop> + Send + 'static,
+    live: impl FnOnce(EventLoop) + Send + 'static,
+) -> io::Result<(LoopHandle, JoinHandle<()>)> {
+    if thread_name.contains('\0') {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a thread's name cannot have a NUL in it"));
+    }
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    let thread = std::thread::Builder::new().name(thread_name).spawn(move || {
+        let event_loop = match make() {
+            Ok(event_loop) => event_loop,
+            Err(error) => return drop(sender.send(Err(error))),
+        };
+        set_event_loop(Some(&event_loop));
+        drop(sender.send(Ok(event_loop.handle())));
+        drop(sender);
+        live(event_loop);
+    })?;
+    let failed = match receiver.recv() {
+        Ok(Ok(handle)) => return Ok((handle, thread)),
+        Ok(Err(error)) => error,
+        Err(_) => io::Error::other("the loop's thread ended before its loop was made"),
+    };
+    // A panic that ended it was reported by the panic hook.
+    drop(thread.join());
+    Err(failed)
+}
+
+/// Waits for the end of a loop's thread.
+pub(crate) fn join(handle: &LoopHandle, thread: JoinHandle<()>) -> Result<(), JoinError> {
+    // A scope's wait is one that other threads see, so that of a circle somebody is told.
+    let joined = handle.scope(|_| thread.join()).map_err(JoinError::WouldDeadlock)?;
+    joined.map_err(|payload| JoinError::Panicked(Panicked::new(payload)))
+}
+
 /// The thread's whole life.
-fn live(event_loop: &EventLoop) {
+pub(crate) fn live(event_loop: &EventLoop) {
     let ended = event_loop.run_forever().and_then(|()| tear_down(event_loop));
     if let Err(error) = ended {
         event_loop.die();

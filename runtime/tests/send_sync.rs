@@ -227,6 +227,16 @@ matrix! {
     GetBlockingError: true true,
 }
 
+// A group is for any thread; what comes from its loops goes to one.
+matrix! {
+    EventLoopGroup: true true,
+    GroupHandle: true true,
+    GroupBuilder: true true,
+    GroupFutures<()>: true true,
+    GroupFutures<Moved>: true false,
+    GroupFutures<Local>: false false,
+}
+
 // Any thread submits, any thread's work holds the permit.
 matrix! {
     SubmitLimit: true true,

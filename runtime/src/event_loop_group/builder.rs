@@ -1,0 +1,108 @@
+//! How a group of loops is set up.
+
+use std::io;
+
+use crate::event_loop::{Builder, EventLoop};
+use crate::event_loop_group::EventLoopGroup;
+
+/// Settings of an [`EventLoopGroup`] that is to be made.
+///
+/// # Examples
+/// ```
+/// let group = perloop::EventLoopGroup::builder().loops(2).name("io").spawn()?;
+/// assert_eq!(group.get(1).map(|on| on.name()), Some("io-1"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "call `spawn`"]
+pub struct GroupBuilder {
+    pub(super) loops: Option<usize>,
+    pub(super) name: String,
+    pub(super) settings: Builder,
+    pub(super) is_daemon: bool,
+}
+
+impl GroupBuilder {
+    pub(super) fn new() -> Self {
+        let (name, settings) = ("loop".to_owned(), EventLoop::builder());
+        Self { loops: None, name, settings, is_daemon: false }
+    }
+
+    /// Sets how many loops there are, each with a thread of its own. By default there is one for each core that the
+    /// process may use, as [`std::thread::available_parallelism`] says.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(perloop::EventLoopGroup::builder().loops(3).spawn()?.len(), 3);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn loops(mut self, loops: usize) -> Self {
+        self.loops = Some(loops);
+        self
+    }
+
+    /// Sets the name: loops and threads have it with their index behind, as `loop-0`. (Linux shows the first 15 bytes of a
+    /// thread's.)
+    ///
+    /// # Examples
+    /// ```
+    /// let group = perloop::EventLoopGroup::builder().loops(1).name("io").spawn()?;
+    /// let thread = group.submit(async { std::thread::current().name().map(str::to_owned) });
+    /// assert_eq!(thread.result()?.as_deref(), Some("io-0"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets what the loops are like; their names are the group's.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{EventLoop, EventLoopGroup, sleep};
+    ///
+    /// let settings = EventLoop::builder().virtual_time();
+    /// let group = EventLoopGroup::builder().loops(2).settings(settings).spawn()?;
+    /// group.broadcast(|_| sleep(Duration::from_secs(3600))).result()?; // at once
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn settings(mut self, settings: Builder) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Sets whether the threads are daemons, as Python calls them: dropping the group leaves them running, and the process
+    /// ends without waiting for them. By default dropping the group ends and joins them.
+    ///
+    /// # Examples
+    /// ```
+    /// let group = perloop::EventLoopGroup::builder().loops(1).daemon(true).spawn()?;
+    /// let on = group.get(0).expect("there is one").clone();
+    /// drop(group);
+    /// assert_eq!(on.block_on(async { 42 })?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn daemon(mut self, is_daemon: bool) -> Self {
+        self.is_daemon = is_daemon;
+        self
+    }
+
+    /// Starts the threads. When it returns, each loop is there and runs or is about to.
+    ///
+    /// # Errors
+    /// If there are to be no loops, if the name has a NUL in it, and if the system gives no thread, or no descriptor for a
+    /// loop to wait on. What was started is ended then.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::EventLoopGroup;
+    ///
+    /// assert!(EventLoopGroup::builder().loops(1).spawn().is_ok());
+    /// assert!(EventLoopGroup::builder().loops(0).spawn().is_err());
+    /// ```
+    pub fn spawn(self) -> io::Result<EventLoopGroup> {
+        EventLoopGroup::start(self)
+    }
+}
