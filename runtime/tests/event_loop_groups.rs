@@ -187,6 +187,39 @@ fn a_loop_that_blocks_on_all_is_told() {
     assert!(matches!(&outcomes[..], [Err(FutureError::WouldDeadlock(_)), Ok(1)]), "{outcomes:?}");
 }
 
+/// The cores that the calling thread may run on.
+#[cfg(target_os = "linux")]
+fn my_cores() -> Vec<usize> {
+    let set = rustix::thread::sched_getaffinity(None).unwrap();
+    (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn pinned_loops_stay_on_a_core_each_and_go_round() {
+    let cores = my_cores();
+    let builder = EventLoopGroup::builder().loops(cores.len() + 1);
+    let group = builder.clone().pinned(true).spawn().unwrap();
+    let pinned = group.broadcast(|_| async { my_cores() }).result().unwrap();
+    let expected: Vec<_> = cores.iter().chain(&cores[..1]).map(|core| vec![*core]).collect();
+    assert_eq!(pinned, expected);
+    let last = *cores.last().unwrap();
+    let group = builder.clone().pin_to([last]).spawn().unwrap();
+    assert!(group.broadcast(|_| async { my_cores() }).result().unwrap().iter().all(|cores| *cores == [last]));
+    let group = builder.pinned(true).pinned(false).spawn().unwrap();
+    assert!(group.broadcast(|_| async { my_cores() }).result().unwrap().iter().all(|found| *found == cores));
+    assert_eq!(my_cores(), cores, "who starts a group stays as it was");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_core_that_is_not_there_is_an_error() {
+    for cores in [vec![], vec![1_000], vec![usize::MAX]] {
+        let group = EventLoopGroup::builder().loops(2).pin_to(cores).spawn();
+        assert_eq!(group.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+    }
+}
+
 /// A stop that does not join, and drops that do not run.
 #[test]
 #[cfg(target_os = "linux")]

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::event_loop::{Builder, EventLoop};
 use crate::event_loop_group::EventLoopGroup;
+use crate::event_loop_group::cores::Pinning;
 
 /// Settings of an [`EventLoopGroup`] that is to be made.
 ///
@@ -19,13 +20,14 @@ pub struct GroupBuilder {
     pub(super) loops: Option<usize>,
     pub(super) name: String,
     pub(super) settings: Builder,
+    pub(super) pinning: Pinning,
     pub(super) is_daemon: bool,
 }
 
 impl GroupBuilder {
     pub(super) fn new() -> Self {
         let (name, settings) = ("loop".to_owned(), EventLoop::builder());
-        Self { loops: None, name, settings, is_daemon: false }
+        Self { loops: None, name, settings, pinning: Pinning::Free, is_daemon: false }
     }
 
     /// Sets how many loops there are, each with a thread of its own. By default there is one for each core that the
@@ -73,6 +75,37 @@ impl GroupBuilder {
         self
     }
 
+    /// Sets whether each thread stays on one core, in turn on each of those that the process may use. By default the system
+    /// puts threads where it likes, which is better if there are more busy threads than cores.
+    ///
+    /// # Examples
+    /// ```
+    /// # if cfg!(target_os = "linux") {
+    /// let group = perloop::EventLoopGroup::builder().pinned(true).spawn()?;
+    /// assert_eq!(group.broadcast(|index| async move { index }).result()?.len(), group.len());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pinned(mut self, is_pinned: bool) -> Self {
+        self.pinning = if is_pinned { Pinning::Allowed } else { Pinning::Free };
+        self
+    }
+
+    /// Has each thread stay on one core, in turn on each of these, by the system's numbers.
+    ///
+    /// # Examples
+    /// ```
+    /// # if cfg!(target_os = "linux") {
+    /// let group = perloop::EventLoopGroup::builder().loops(2).pin_to([0]).spawn()?;
+    /// assert_eq!(group.len(), 2); // both on core 0
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn pin_to(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
+        self.pinning = Pinning::To(cores.into_iter().collect());
+        self
+    }
+
     /// Sets whether the threads are daemons, as Python calls them: dropping the group leaves them running, and the process
     /// ends without waiting for them. By default dropping the group ends and joins them.
     ///
@@ -92,8 +125,9 @@ impl GroupBuilder {
     /// Starts the threads. When it returns, each loop is there and runs or is about to.
     ///
     /// # Errors
-    /// If there are to be no loops, if the name has a NUL in it, and if the system gives no thread, or no descriptor for a
-    /// loop to wait on. What was started is ended then.
+    /// If there are to be no loops, if the name has a NUL in it, if the system gives no thread, or no descriptor for a loop
+    /// to wait on, and if a thread cannot stay on its core, since there is none of that number, the process may not use it,
+    /// or the system knows no such thing (only Linux does). What was started is ended then.
     ///
     /// # Examples
     /// ```

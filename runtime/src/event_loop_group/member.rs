@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use perloop_bridge::Forked;
 
 use crate::event_loop_group::GroupBuilder;
+use crate::event_loop_group::cores::stay_on;
 use crate::handle::LoopHandle;
 use crate::loop_thread::{self, JoinError, live};
 
@@ -19,11 +20,15 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn start(group: &GroupBuilder, index: usize) -> io::Result<Self> {
+    pub(super) fn start(group: &GroupBuilder, index: usize, core: Option<usize>) -> io::Result<Self> {
         let name = format!("{}-{index}", group.name);
         let settings = group.settings.clone().name(name.clone());
-        let (handle, thread) =
-            loop_thread::start(name, move || settings.build(), |event_loop| live(&event_loop))?;
+        let make = move || {
+            // First, so that what the loop has lies near its core.
+            core.map_or(Ok(()), stay_on)?;
+            settings.build()
+        };
+        let (handle, thread) = loop_thread::start(name, make, |event_loop| live(&event_loop))?;
         Ok(Self { handle, thread: Some(thread), process: std::process::id() })
     }
 

@@ -1,9 +1,10 @@
 //! [`EventLoopGroup`]: several threads, each with a loop of its own, as one thing.
 //!
-//! `builder` is how it is set up, `member` one of the threads, `key` which loop a key belongs to, `futures` what is handed to
+//! `builder` is how it is set up, `member` one of the threads, `cores` where that may run, `key` which loop a key belongs to, `futures` what is handed to
 //! several loops at once.
 
 mod builder;
+mod cores;
 mod futures;
 mod key;
 mod member;
@@ -100,9 +101,11 @@ impl EventLoopGroup {
         if loops == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a group has at least one loop"));
         }
+        let cores = settings.pinning.cores()?;
         let mut members = Vec::new();
         for index in 0..loops {
-            match Member::start(&settings, index) {
+            let core = cores.as_ref().map(|cores| cores[index % cores.len()]);
+            match Member::start(&settings, index, core) {
                 Ok(member) => members.push(member),
                 Err(error) => {
                     drop(stop_and_join(members));
