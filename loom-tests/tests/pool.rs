@@ -30,7 +30,7 @@ impl Blocks {
 /// Two threads take so many blocks each time, use them and leave them, so often.
 fn take_and_leave(preemptions: usize, blocks_of_a_slab: u32, hands: [usize; 2], times: [usize; 2]) {
     model(preemptions, move || {
-        let depot = Arc::new(Depot::small(blocks_of_a_slab));
+        let depot = Arc::new(Depot::small(blocks_of_a_slab, 0));
         let blocks = Arc::new(Blocks::default());
         let user = |hands, times| {
             let (depot, blocks) = (Arc::clone(&depot), Arc::clone(&blocks));
