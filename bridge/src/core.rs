@@ -15,6 +15,7 @@ use crate::sync::{
 };
 use crate::task::{CellPtr, TaskList};
 use crate::wait::{Asker, Spin};
+use crate::watchers::Place;
 
 /// See the [module](self).
 pub(crate) struct LoopCore {
@@ -187,20 +188,28 @@ impl LoopCore {
         this.on_home(|home| home.push(entry));
     }
 
-    /// Home, with the loop open: one of its tasks awaits a cross-thread future.
-    pub(crate) fn note_outside_wait(core: NonNull<LoopCore>, cell: CellPtr) -> Option<u32> {
+    /// Home, with the loop open: its number, if it notes for which cross-thread futures its tasks wait.
+    pub(crate) fn noting_id(core: NonNull<LoopCore>) -> Option<u32> {
         // SAFETY: as for `push_ready`.
         let this = unsafe { core.as_ref() };
         this.alive.check();
-        this.on_home(|home| home.note_outside_wait(cell))
+        this.on_home(|home| home.noting_id())
+    }
+
+    /// Home, with the loop open: one of its tasks awaits a cross-thread future.
+    pub(crate) fn note_outside_wait(core: NonNull<LoopCore>, cell: CellPtr, place: Place) {
+        // SAFETY: as for `push_ready`.
+        let this = unsafe { core.as_ref() };
+        this.alive.check();
+        this.on_home(|home| home.note_outside_wait(cell, place));
     }
 
     /// Any thread: a task of the loop of this number does not await the future any longer. In another thread than that
     /// loop's the note stays until the future is done.
-    pub(crate) fn forget_outside_wait(id: u32, cell: CellPtr) {
+    pub(crate) fn forget_outside_wait(id: u32, cell: CellPtr, place: Place) {
         if let Some(core) = deadlock::find_loop(id)
             && core.thread == this_thread()
-            && let Some(noted) = core.on_home(|home| home.forget_outside_wait(cell))
+            && let Some(noted) = core.on_home(|home| home.forget_outside_wait(cell, place))
         {
             noted.release();
         }

@@ -430,24 +430,41 @@ struct Awaiting {
     noted_by: Option<NonZeroU32>,
 }
 
+impl Awaiting {
+    /// A task awaits the future, whose loop notes such waits if it is `noting`. It may be another one than before.
+    fn note(&mut self, cell: CellPtr, task: &TaskRef, noting: Option<NonZeroU32>) {
+        if self.noted_by == noting {
+            return;
+        }
+        let before = std::mem::replace(&mut self.noted_by, noting);
+        if noting.is_some() {
+            task.note_outside_wait(cell, self.place);
+        }
+        if let Some(id) = before {
+            LoopCore::forget_outside_wait(id.get(), cell, self.place);
+        }
+    }
+}
+
 /// Registers `waker` with the cell. True: it is done.
 fn poll_done(cell: CellPtr, awaiting: &mut Option<Awaiting>, cx: &Context<'_>) -> bool {
+    if has_reached(cell, Until::Done) {
+        return true;
+    }
     let task = TaskRef::from_waker(cx.waker());
+    let noting = task.as_ref().and_then(|task| task.loop_that_notes(cell)).and_then(NonZeroU32::new);
     let waits = match awaiting {
-        _ if has_reached(cell, Until::Done) => false,
-        Some(Awaiting { place, .. }) => watchers::replace_waker(cell, *place, cx.waker()),
+        Some(Awaiting { place, .. }) => watchers::replace_waker(cell, *place, cx.waker(), noting.is_some()),
         None => {
-            let place = watchers::watch(cell, Until::Done, Tell::Task(cx.waker().clone()));
-            *awaiting = place.map(|place| {
-                let noted_by =
-                    task.as_ref().and_then(|task| task.note_outside_wait(cell)).and_then(NonZeroU32::new);
-                Awaiting { place, noted_by }
-            });
+            let tell = Tell::task(cx.waker().clone(), noting.is_some());
+            let place = watchers::watch(cell, Until::Done, tell);
+            *awaiting = place.map(|place| Awaiting { place, noted_by: None });
             awaiting.is_some()
         }
     };
-    if let Some(task) = task.filter(|_| waits) {
+    if let (Some(awaiting), Some(task), true) = (awaiting, task, waits) {
         task.note_wait_elsewhere();
+        awaiting.note(cell, &task, noting);
     }
     !waits
 }
@@ -457,7 +474,7 @@ fn forget_waker(cell: CellPtr, awaiting: &mut Option<Awaiting>) {
     if let Some(Awaiting { place, noted_by }) = awaiting.take() {
         drop_contained(watchers::leave(cell, place));
         if let Some(id) = noted_by {
-            LoopCore::forget_outside_wait(id.get(), cell);
+            LoopCore::forget_outside_wait(id.get(), cell, place);
         }
     }
 }

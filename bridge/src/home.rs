@@ -17,7 +17,7 @@ use crate::remote::Remote;
 use crate::sync::{count_forks, this_thread};
 use crate::task::{Cell, CellPtr, Record, TaskList, TaskRef, VTable};
 use crate::wait::{Spin, has_reached};
-use crate::watchers::Until;
+use crate::watchers::{self, Place, Until};
 
 /// The most nodes that one turn takes from the inbox, so that a flood from outside leaves room for timers, I/O and
 /// the loop's own tasks. What is left comes first in the next turn.
@@ -35,25 +35,30 @@ pub(crate) struct HomeState {
     /// Submissions that were popped and not adopted yet.
     pub(crate) in_hand: usize,
     pub(crate) is_closed: bool,
-    /// The cross-thread futures that tasks of the loop await, each with a reference, if the runtime asked for that; and
-    /// the loop's number.
-    outside_waits: Option<(u32, Vec<CellPtr>)>,
+    /// The cross-thread futures that tasks of the loop await, each with a reference and the place where the waker stands,
+    /// if the runtime asked for that; and the loop's number.
+    outside_waits: Option<(u32, Vec<(CellPtr, Place)>)>,
 }
 
 impl HomeState {
-    /// A task of the loop awaits a cross-thread future. The loop's number, if that was noted.
-    pub(crate) fn note_outside_wait(&mut self, cell: CellPtr) -> Option<u32> {
-        let (id, cells) = self.outside_waits.as_mut()?;
-        cell.retain();
-        cells.push(cell);
-        Some(*id)
+    /// The loop's number, if such waits are noted.
+    pub(crate) fn noting_id(&self) -> Option<u32> {
+        self.outside_waits.as_ref().map(|(id, _)| *id)
+    }
+
+    /// A task of the loop awaits a cross-thread future.
+    pub(crate) fn note_outside_wait(&mut self, cell: CellPtr, place: Place) {
+        if let Some((_, waits)) = &mut self.outside_waits {
+            cell.retain();
+            waits.push((cell, place));
+        }
     }
 
     /// It awaits it no longer. What comes back is the noted one, whose reference the caller releases.
-    pub(crate) fn forget_outside_wait(&mut self, cell: CellPtr) -> Option<CellPtr> {
-        let (_, cells) = self.outside_waits.as_mut()?;
-        let index = cells.iter().position(|noted| *noted == cell)?;
-        Some(cells.swap_remove(index))
+    pub(crate) fn forget_outside_wait(&mut self, cell: CellPtr, place: Place) -> Option<CellPtr> {
+        let (_, waits) = self.outside_waits.as_mut()?;
+        let index = waits.iter().position(|noted| *noted == (cell, place))?;
+        Some(waits.swap_remove(index).0)
     }
 
     #[inline]
@@ -600,7 +605,8 @@ impl Home {
     }
 
     /// Says whether a cross-thread future that a task of the loop awaited is still outstanding, if they are noted: on
-    /// virtual time the clock must not jump meanwhile.
+    /// virtual time the clock must not jump meanwhile. If none is, what they woke is there to be
+    /// [collected](Self::collect).
     ///
     /// # Examples
     /// ```
@@ -611,15 +617,18 @@ impl Home {
     /// assert!(!home.has_outside_waits());
     /// ```
     pub fn has_outside_waits(&self) -> bool {
-        let is_over = |cell: &CellPtr| has_reached(*cell, Until::Done);
+        // Between an outcome and the wake-up that it causes there is time, in which the waker stands in the list.
+        let is_over = |(cell, place): &(CellPtr, Place)| {
+            has_reached(*cell, Until::Done) && !watchers::stands(*cell, *place)
+        };
         let noted =
-            self.core.on_home(|home| home.outside_waits.as_mut().map(|(_, cells)| std::mem::take(cells)));
+            self.core.on_home(|home| home.outside_waits.as_mut().map(|(_, waits)| std::mem::take(waits)));
         let (over, outstanding): (Vec<_>, Vec<_>) = noted.into_iter().flatten().partition(is_over);
         let is_outstanding = !outstanding.is_empty();
         self.core
-            .on_home(|home| home.outside_waits.iter_mut().for_each(|(_, cells)| cells.extend(&outstanding)));
+            .on_home(|home| home.outside_waits.iter_mut().for_each(|(_, waits)| waits.extend(&outstanding)));
         // The last reference may drop an output, which is foreign code.
-        over.into_iter().for_each(CellPtr::release);
+        over.into_iter().for_each(|(cell, _)| cell.release());
         is_outstanding
     }
 
@@ -681,7 +690,7 @@ impl Home {
         // Handles may outlive the loop for long, and need not keep what it slept on. (Nobody sleeps any more.)
         self.core.replace_bell(None);
         // From here on foreign code runs.
-        noted.into_iter().flat_map(|(_, cells)| cells).for_each(CellPtr::release);
+        noted.into_iter().flat_map(|(_, waits)| waits).for_each(|(cell, _)| cell.release());
         for entry in entries.chain(refused.into_iter().map(Ready::Adopt)) {
             self.end_entry(entry);
         }

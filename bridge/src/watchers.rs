@@ -27,16 +27,24 @@ pub(crate) enum Until {
 pub(crate) enum Tell {
     Thread(Parker),
     Task(Waker),
+    /// Of a loop that has noted the wait, and takes it for over when this stands in the list no more: so it is told under
+    /// the list's lock. It is the loop's own waker, which does no more than to queue a step and to ring.
+    NotedTask(Waker),
     Callback(Box<dyn FnOnce() + Send>),
 }
 
 impl Tell {
+    /// `is_noted`: the waker is a task's whose loop has noted the wait.
+    pub(crate) fn task(waker: Waker, is_noted: bool) -> Self {
+        if is_noted { Self::NotedTask(waker) } else { Self::Task(waker) }
+    }
+
     /// Foreign code, unless it is a thread.
     pub(crate) fn now(self) {
         // A panic in a waker or callback harms neither the completer nor the other watchers; the hook has reported it.
         drop(contain(|| match self {
             Self::Thread(parker) => parker.unpark(),
-            Self::Task(waker) => waker.wake(),
+            Self::Task(waker) | Self::NotedTask(waker) => waker.wake(),
             Self::Callback(callback) => callback(),
         }));
     }
@@ -123,8 +131,12 @@ pub(crate) fn leave(cell: CellPtr, place: Place) -> Option<Tell> {
 }
 
 /// Puts another waker into a place. False if it was told meanwhile.
-pub(crate) fn replace_waker(cell: CellPtr, place: Place, waker: &Waker) -> bool {
-    let is_same = |tell: &Tell| matches!(tell, Tell::Task(old) if old.will_wake(waker));
+pub(crate) fn replace_waker(cell: CellPtr, place: Place, waker: &Waker, is_noted: bool) -> bool {
+    let is_same = |tell: &Tell| match tell {
+        Tell::Task(old) => !is_noted && old.will_wake(waker),
+        Tell::NotedTask(old) => is_noted && old.will_wake(waker),
+        Tell::Thread(_) | Tell::Callback(_) => false,
+    };
     {
         let mut watchers = lock(&cell.header().watchers);
         match watchers.as_mut().and_then(|watchers| watchers.at(place)) {
@@ -134,7 +146,7 @@ pub(crate) fn replace_waker(cell: CellPtr, place: Place, waker: &Waker) -> bool 
         }
     }
     // Cloning and dropping a waker is foreign code: it runs outside the lock.
-    let new = Tell::Task(waker.clone());
+    let new = Tell::task(waker.clone(), is_noted);
     let (old, is_there) = {
         let mut watchers = lock(&cell.header().watchers);
         match watchers.as_mut().and_then(|watchers| watchers.at(place)) {
@@ -149,11 +161,20 @@ pub(crate) fn replace_waker(cell: CellPtr, place: Place, waker: &Waker) -> bool 
     }
 }
 
-/// Tells those who wait for what is now true: threads first, as a callback may take its time; then the others, in the
-/// order of coming. The caller has a reference, and has changed the word.
+/// Says whether a watcher has been told neither of an end nor of its own leave.
+pub(crate) fn stands(cell: CellPtr, place: Place) -> bool {
+    lock(&cell.header().watchers).as_mut().is_some_and(|watchers| watchers.at(place).is_some())
+}
+
+/// Tells those who wait for what is now true: noted tasks and threads first, as a callback may take its time; then the
+/// others, in the order of coming. The caller has a reference, and has changed the word.
 pub(crate) fn tell(cell: CellPtr, reached: Until) {
     let (first, others) = match &mut *lock(&cell.header().watchers) {
-        Some(watchers) => watchers.take(reached),
+        Some(watchers) => {
+            let taken = watchers.take(reached);
+            wake_noted(taken.0.iter().chain(&taken.1));
+            taken
+        }
         None => return,
     };
     let is_thread = |watcher: &Watcher| matches!(watcher.tell, Tell::Thread(_));
@@ -161,7 +182,20 @@ pub(crate) fn tell(cell: CellPtr, reached: Until) {
     let (first_thread, first) =
         if first.as_ref().is_some_and(is_thread) { (first, None) } else { (None, first) };
     for watcher in first_thread.into_iter().chain(threads).chain(first).chain(others) {
-        watcher.tell.now_or_soon();
+        match watcher.tell {
+            // It is told; only the waker is left to be dropped.
+            told @ Tell::NotedTask(_) => drop_contained(told),
+            tell => tell.now_or_soon(),
+        }
+    }
+}
+
+/// Before the lock is given back, see [`Tell::NotedTask`].
+fn wake_noted<'a>(watchers: impl Iterator<Item = &'a Watcher>) {
+    for watcher in watchers {
+        if let Tell::NotedTask(waker) = &watcher.tell {
+            drop(contain(|| waker.wake_by_ref()));
+        }
     }
 }
 

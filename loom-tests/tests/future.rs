@@ -447,6 +447,38 @@ fn a_wait_that_a_loop_has_noted_ends_with_its_future() {
     });
 }
 
+/// A loop whose tasks await a future of another loop looks whether its clock may jump, while that future gets its outcome:
+/// if it sees no wait outstanding, the wake-up has come. (That of the end is later than the outcome.)
+#[test]
+fn where_no_noted_wait_is_outstanding_its_wake_up_has_come() {
+    model(2, || {
+        let ledger = Ledger::default();
+        let driver = Driver::new();
+        driver.home.note_outside_waits();
+        let (send, receive) = loom_sync::mpsc::channel();
+        let other = thread::spawn({
+            let ledger = ledger.clone();
+            move || {
+                let other = Driver::named("other");
+                send.send(submit(&other.remote(), &ledger)).unwrap();
+                other.turn();
+                other.turn();
+            }
+        });
+        let future = receive.recv().unwrap();
+        let task = driver.home.spawn(|| (), async move { future.await.map(|value| value.get()) });
+        driver.turn();
+        if !driver.home.has_outside_waits() {
+            driver.home.collect();
+            assert!(task.has_ended() || driver.home.ready_len() > 0, "the clock would jump");
+        }
+        driver.run_until(|| task.has_ended());
+        other.join().unwrap();
+        drop((task, driver));
+        ledger.check();
+    });
+}
+
 /// A future whose wait a loop has noted is dropped in another thread as the loop closes: it finds the loop by its number,
 /// or no more, and leaves the note to it.
 #[test]

@@ -1,5 +1,6 @@
 //! The virtual clock, and what comes from outside.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use perloop::{
@@ -18,6 +19,30 @@ fn the_clock_stands_still_while_work_on_another_loop_is_awaited() {
         slow.await.expect("it ends");
         let then = get_running_loop().map(|running| running.time());
         (then, ticker.done())
+    });
+    assert_eq!(outcome.expect("it runs"), (Ok(Duration::ZERO), false));
+}
+
+#[test]
+fn the_clock_stands_still_until_the_end_of_such_work_has_been_heard() {
+    let worker = LoopThread::spawn("worker").expect("a thread");
+    let (go_on, told) = mpsc::channel();
+    let outcome = EventLoop::builder().virtual_time().run(async {
+        let slow = run_coroutine_threadsafe(sleep(Duration::from_millis(20)), &worker);
+        // It keeps up the thread that completes the future, and has the loop look around meanwhile.
+        let own = get_running_loop().expect("it runs").handle();
+        slow.add_done_callback(move |_| {
+            let _ = own.call_soon_threadsafe(|| ());
+            let _ = told.recv();
+        });
+        let late = go_on.clone();
+        let ticker = create_task(async move {
+            sleep(HOUR).await;
+            let _ = late.send(());
+        });
+        slow.await.expect("it ends");
+        let _ = go_on.send(());
+        (get_running_loop().map(|running| running.time()), ticker.done())
     });
     assert_eq!(outcome.expect("it runs"), (Ok(Duration::ZERO), false));
 }

@@ -18,7 +18,8 @@
 //!    `state`, until its push returns; by who holds a `Remote` of that loop. A closing loop counts those who are
 //!    half-way between the word and the inbox, and the submissions that its runtime has in hand, and keeps the core
 //!    for them. (A call looks at no core.)
-//! 9. **`watchers`** is for any thread with a reference, under its lock, which is never held over foreign code.
+//! 9. **`watchers`** is for any thread with a reference, under its lock, which is never held over foreign code, but for the
+//!    ring that wakes a loop which notes its waits.
 //!
 //! Foreign code is called in these places, each of which contains a panic: the body's `poll` and destructor, the
 //! output's and the record's destructor (`cell`), wakers and callbacks (`watchers`), calls (`call`).

@@ -16,6 +16,7 @@ use crate::task::local::{
     SUBMITTED, TAKEN, WAITS_ELSEWHERE,
 };
 use crate::task::{Birth, Cell, CellPtr, Local, Record, State, VTable, publish, waker};
+use crate::watchers::Place;
 
 /// A task, as its own loop's thread sees it. It counts without atomics, and cannot leave the thread. Clones are the
 /// same task.
@@ -212,11 +213,16 @@ impl TaskRef {
         self.local().set(WAITS_ELSEWHERE);
     }
 
-    /// The body awaits a cross-thread future. One of its own loop, or that anybody may set, is not
-    /// outside. The loop's number, if it notes such waits.
-    pub(crate) fn note_outside_wait(&self, cell: CellPtr) -> Option<u32> {
+    /// The number of the task's loop, if that notes for which cross-thread futures of other loops its tasks wait, and this
+    /// is one. (One of its own loop, or that anybody may set, is not outside.)
+    pub(crate) fn loop_that_notes(&self, cell: CellPtr) -> Option<u32> {
         let is_outside = cell.header().core.is_some_and(|core| core != self.core());
-        if is_outside && !self.has_ended() { LoopCore::note_outside_wait(self.core(), cell) } else { None }
+        if is_outside && !self.has_ended() { LoopCore::noting_id(self.core()) } else { None }
+    }
+
+    /// The body awaits the future of that cell, with its waker in that place, and the loop notes that.
+    pub(crate) fn note_outside_wait(&self, cell: CellPtr, place: Place) {
+        LoopCore::note_outside_wait(self.core(), cell, place);
     }
 
     /// On the home thread: somebody keeps the task's waker.
