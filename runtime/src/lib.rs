@@ -174,16 +174,20 @@
 //!
 //! # Where things are
 //!
+//! - Every name of asyncio, and what it is here: [`asyncio`], with what one writes again and again.
 //! - A loop: [`run`](fn@run), [`Runner`], [`EventLoop`], [`Builder`]; in a thread of its own, [`LoopThread`];
 //!   in several, [`EventLoopGroup`].
 //! - Tasks: [`create_task`], [`Task`], [`TaskGroup`], [`catch_cancelled`], [`sleep`], [`interval()`].
 //! - Waiting for some of them: [`gather()`], [`gather!`], [`wait()`](fn@wait), [`as_completed`](fn@as_completed),
 //!   [`timeout()`], [`wait_for`](fn@wait_for), [`shield`](fn@shield); what one sets by hand, [`LoopFuture`].
 //! - Scopes and streams: [`async_with`], [`async_gen`].
-//! - What blocks, in threads of its own: [`to_thread`], [`ThreadPoolExecutor`].
+//! - What blocks, in threads of its own: [`to_thread`], [`ThreadPoolExecutor`], [`CapacityLimiter`].
 //! - Between tasks of a loop: [`Lock`], [`Event`], [`Condition`], [`Semaphore`], [`Barrier`], [`Queue`].
-//! - From other threads: [`run_coroutine_threadsafe`], [`LoopHandle`], [`CrossThreadFuture`], [`Promise`], [`threads`];
-//!   no more at a time than a [`SubmitLimit`] allows.
+//! - From other threads: [`run_coroutine_threadsafe`], [`LoopHandle`], [`CrossThreadFuture`], [`Promise`], [`threads`],
+//!   [`thread_queue`]; no more at a time than a [`SubmitLimit`] allows.
+//! - What goes along with work: [`ContextVar`], and the `tracing` span.
+//! - What went wrong: [`PanicPolicy`], [`EventLoop::set_exception_handler`], [`EventLoop::set_debug`], [`AnyTask::created_at`].
+//! - Tests that take no time: [`Builder::virtual_time`].
 #![deny(unsafe_code)]
 
 mod as_completed;

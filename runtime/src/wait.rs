@@ -19,8 +19,11 @@ use crate::task::{Awaited, Waitable};
 ///
 /// It takes references to things of one type; of unlike types make the first a `&dyn Waitable`, as below.
 ///
-/// `FirstException` means a panic, or a future that was set to a failure: an `Err` is a value. What is given twice
-/// counts once, and stands at both places. It takes two turns even if all are done.
+/// `FirstException` means a panic, or a future that was set to a failure: an `Err` is a value, which `wait` does not look
+/// at. To go on at the first `Err` there are [`try_gather`](crate::try_gather),
+/// [`TaskGroup::try_create_task`](crate::TaskGroup::try_create_task), which cancels the others too, and
+/// [`as_completed`](crate::as_completed), which gives one after the other. What is given twice counts once, and stands at
+/// both places. It takes two turns even if all are done.
 ///
 /// Cancel safe.
 ///
