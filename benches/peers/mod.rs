@@ -4,6 +4,7 @@ mod actix;
 mod channels;
 mod compio;
 mod conditions;
+mod crossings;
 mod events;
 mod fed;
 mod futures;
@@ -19,6 +20,7 @@ mod tokio_util;
 
 pub(crate) use channels::{BOUND, Channel, bounded, unbounded};
 pub(crate) use conditions::{Turns, conditions};
+pub(crate) use crossings::{Across, Crossing, crossings};
 pub(crate) use events::{Event, events};
 pub(crate) use holds::{Hold, locks, semaphores};
 pub(crate) use perloop::Local as OurLocalLoop;

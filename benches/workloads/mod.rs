@@ -15,6 +15,7 @@ mod round_trip;
 mod sleeps;
 mod spawn;
 mod started;
+mod thread_queue;
 mod timeout;
 mod tracing;
 mod yields;
@@ -42,6 +43,8 @@ pub(crate) fn all() -> Vec<Workload> {
         gather::of_a_million(),
         queue::unbounded(),
         queue::bounded(),
+        thread_queue::between_loops(),
+        thread_queue::from_thread(),
         holds::lock(),
         holds::lock_contended(),
         holds::semaphore(),
