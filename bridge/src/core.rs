@@ -8,6 +8,7 @@ use crate::deadlock;
 use crate::errors::{Forked, LoopClosed, LoopDied, Refusal};
 use crate::home::HomeState;
 use crate::inbox::{Inbox, Pushed};
+use crate::load::Load;
 use crate::ready::Ready;
 use crate::sync::{
     Alive, AtomicU32, AtomicUsize, Ordering, ThreadToken, UnsafeCell, free, generation, this_core,
@@ -33,6 +34,7 @@ pub(crate) struct LoopCore {
     life: AtomicU32,
     /// The core that the loop last ran on.
     ran_on: AtomicU32,
+    pub(crate) load: Load,
     /// For the home thread alone.
     pub(crate) home: Apart<UnsafeCell<HomeState>>,
 }
@@ -41,6 +43,8 @@ pub(crate) struct LoopCore {
 pub(crate) struct Door {
     pub(crate) inbox: Inbox,
     pub(crate) asker: Asker,
+    /// Submissions, if the load is counted, modulo 2^32.
+    pub(crate) submitted: AtomicU32,
 }
 
 /// On cache lines of its own (processors fetch them in pairs), as others than those of its neighbours write it.
@@ -88,7 +92,7 @@ impl LoopCore {
         let core = Box::new(Self {
             alive: Alive::new(),
             references: AtomicUsize::new(1),
-            door: Apart(Door { inbox: Inbox::new(), asker: Asker::new() }),
+            door: Apart(Door { inbox: Inbox::new(), asker: Asker::new(), submitted: AtomicU32::new(0) }),
             bell: Belfry::new(bell),
             thread,
             generation: generation(),
@@ -96,6 +100,7 @@ impl LoopCore {
             spin,
             life: AtomicU32::new(Life::Resting as u32),
             ran_on: AtomicU32::new(u32::MAX),
+            load: Load::new(),
             home: Apart(UnsafeCell::new(HomeState::default())),
         });
         CoreRef(NonNull::from(Box::leak(core)))
@@ -238,7 +243,10 @@ impl LoopCore {
         let this = unsafe { core.as_ref() };
         this.alive.check();
         if !this.on_home(|home| home.is_closed) {
-            this.on_home(|home| home.in_hand -= 1);
+            this.on_home(|home| {
+                home.in_hand -= 1;
+                home.taken_up = home.taken_up.wrapping_add(1);
+            });
             return Ok(());
         }
         let refusal = this.refusal();

@@ -34,6 +34,8 @@ pub(crate) struct HomeState {
     pub(crate) late_nodes: usize,
     /// Submissions that were popped and not adopted yet.
     pub(crate) in_hand: usize,
+    /// Submissions that were popped, and are not in hand any more, modulo 2^32.
+    pub(crate) taken_up: u32,
     pub(crate) is_closed: bool,
     /// The cross-thread futures that tasks of the loop await, each with a reference and the place where the waker stands,
     /// if the runtime asked for that; and the loop's number.
@@ -243,6 +245,24 @@ impl Home {
         self.core.publish_core();
     }
 
+    /// Has the loop's load be counted from now on, for [`Remote::load`], which costs a little with each submission and each
+    /// turn.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// home.count_load();
+    /// let future = home.remote().submit::<(), _>((), async {});
+    /// assert_eq!(home.remote().load(), 1);
+    /// # drop(future);
+    /// ```
+    pub fn count_load(&self) {
+        self.core.count_load();
+    }
+
     /// Says whether it was closed.
     ///
     /// # Examples
@@ -427,6 +447,7 @@ impl Home {
     /// assert_eq!(home.ready_len(), 1);
     /// ```
     pub fn collect(&self) {
+        self.core.tell_load();
         // A backlog is older than what the inbox has, so that waits; a loop that fell asleep had none.
         let room = self.receive(BATCH_LIMIT);
         let was_asleep = room > 0 && self.is_asleep.replace(false);

@@ -76,6 +76,7 @@ mod foreign;
 mod future;
 mod home;
 mod inbox;
+mod load;
 mod many;
 mod permits;
 mod pool;

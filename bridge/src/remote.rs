@@ -100,6 +100,25 @@ impl Remote {
         self.0.door.inbox.is_closed() || self.0.is_inherited()
     }
 
+    /// Returns how much is under way on the loop, if that [is counted](crate::Home::count_load): submissions that it has not
+    /// taken up, and tasks that have not ended, as of its last turn. It may be otherwise by the time that one reads it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// home.count_load();
+    /// let task = home.spawn(|| (), std::future::pending::<()>());
+    /// home.collect(); // a turn begins
+    /// assert_eq!(home.remote().load(), 1);
+    /// # drop(task);
+    /// ```
+    pub fn load(&self) -> usize {
+        self.0.current_load()
+    }
+
     /// Says whether the caller is the loop's own thread.
     ///
     /// # Examples
@@ -319,6 +338,7 @@ impl Remote {
         seed: R::Seed,
         body: B,
     ) -> (CellPtr, CrossThreadFuture<B::Output>) {
+        self.0.note_submission();
         let birth = self.birth(&Cell::<R, B>::VTABLE, State::submitted(), Local::submitted());
         let cell = Cell::<R, B>::seeded(birth, seed, body);
         let hint = Hint::new(self.0.spin, self.0.ran_on());

@@ -200,6 +200,11 @@ impl LoopHandle {
         self.noting_refusal(self.0.submit_with::<TaskRecord, _, F>(Seed::handed_in(Location::caller()), make))
     }
 
+    /// How much is under way, if the loop counts that.
+    pub(crate) fn load(&self) -> usize {
+        self.0.load()
+    }
+
     fn noting_refusal<T>(&self, future: CrossThreadFuture<T>) -> CrossThreadFuture<T> {
         if tracing::level_enabled!(tracing::Level::DEBUG) && self.is_closed() {
             tracing::debug!(target: "perloop", event_loop = self.name(), "refused a submission: the loop is closed");

@@ -187,6 +187,54 @@ fn a_loop_that_blocks_on_all_is_told() {
     assert!(matches!(&outcomes[..], [Err(FutureError::WouldDeadlock(_)), Ok(1)]), "{outcomes:?}");
 }
 
+#[test]
+fn the_least_loaded_loop_has_the_next_of_a_burst_at_once() {
+    let group = group(3);
+    // No loop need take a turn for a submission to count.
+    let endless: Vec<_> =
+        (0..30).map(|_| run_coroutine_threadsafe(pending::<()>(), group.least_loaded())).collect();
+    let loads = |group: &EventLoopGroup| (0..3).map(|index| group.load(index).unwrap()).collect::<Vec<_>>();
+    while loads(&group) != [10, 10, 10] {
+        // A loop tells what it has taken up once a turn.
+        thread::yield_now();
+    }
+    for (place, future) in endless.iter().enumerate() {
+        assert!(place % 3 == 1 || future.cancel_and_wait().unwrap());
+    }
+    while loads(&group).iter().filter(|load| **load == 0).count() < 2 {
+        thread::yield_now();
+    }
+    let busy = loads(&group).iter().position(|load| *load > 0);
+    for _ in 0..6 {
+        assert_ne!(Some(group.least_loaded()), busy.and_then(|busy| group.get(busy)));
+    }
+}
+
+#[test]
+fn tasks_that_a_loop_makes_itself_are_its_load() {
+    let group = group(2);
+    let makes = async { (0..5).for_each(|_| drop(create_task(pending::<()>()))) };
+    run_coroutine_threadsafe(makes, group.get(0).unwrap()).result().unwrap();
+    while group.load(0) != Some(5) {
+        thread::yield_now();
+    }
+    assert_eq!((group.load(1), group.least_loaded().name()), (Some(0), "loop-1"));
+}
+
+#[test]
+fn a_loop_that_is_closed_is_not_the_least_loaded() {
+    let group = group(2);
+    let endless = run_coroutine_threadsafe(pending::<()>(), group.get(0).unwrap());
+    group.get(1).unwrap().stop();
+    while !group.get(1).unwrap().is_closed() {
+        thread::yield_now();
+    }
+    for _ in 0..4 {
+        assert_eq!(group.least_loaded().name(), "loop-0");
+    }
+    drop(endless);
+}
+
 /// The cores that the calling thread may run on.
 #[cfg(target_os = "linux")]
 fn my_cores() -> Vec<usize> {

@@ -26,7 +26,9 @@ impl Member {
         let make = move || {
             // First, so that what the loop has lies near its core.
             core.map_or(Ok(()), stay_on)?;
-            settings.build()
+            let event_loop = settings.build()?;
+            event_loop.0.home.count_load();
+            Ok(event_loop)
         };
         let (handle, thread) = loop_thread::start(name, make, |event_loop| live(&event_loop))?;
         Ok(Self { handle, thread: Some(thread), process: std::process::id() })

@@ -239,6 +239,44 @@ impl GroupHandle {
         place_of(key, self.len())
     }
 
+    /// Returns a loop that has least to do: submissions that it has not taken up yet, and tasks that have not ended, whoever
+    /// made them and whether they run or wait. It counts heads, of loops that are open, as they are just now; of several with
+    /// as little, it is the one whose turn it is. It looks at all loops, so [`next`](Self::next) is quicker, and as good for
+    /// work that is all alike.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{EventLoopGroup, run_coroutine_threadsafe};
+    ///
+    /// let group = EventLoopGroup::builder().loops(2).spawn()?;
+    /// let endless = run_coroutine_threadsafe(std::future::pending::<()>(), group.get(0).unwrap());
+    /// assert_eq!(group.least_loaded().name(), "loop-1");
+    /// # drop(endless);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn least_loaded(&self) -> &LoopHandle {
+        let first = self.0.next();
+        let candidates = (0..self.len()).map(|step| self.at(first + step));
+        let least = candidates.filter(|on| !on.is_closed()).min_by_key(|on| on.load());
+        least.unwrap_or_else(|| self.at(first))
+    }
+
+    /// Returns how much the loop of this index has to do, as [`least_loaded`](Self::least_loaded) counts it.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{EventLoopGroup, run_coroutine_threadsafe};
+    ///
+    /// let group = EventLoopGroup::builder().loops(2).spawn()?;
+    /// let endless = run_coroutine_threadsafe(std::future::pending::<()>(), group.get(0).unwrap());
+    /// assert_eq!((group.load(0), group.load(1), group.load(2)), (Some(1), Some(0), None));
+    /// # drop(endless);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn load(&self, index: usize) -> Option<usize> {
+        self.get(index).map(LoopHandle::load)
+    }
+
     /// Hands a future to the [next](Self::next) loop, as [`run_coroutine_threadsafe`] does.
     ///
     /// # Examples
