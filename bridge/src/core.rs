@@ -35,6 +35,8 @@ pub(crate) struct LoopCore {
     /// The core that the loop last ran on.
     ran_on: AtomicU32,
     pub(crate) load: Load,
+    /// The group whose threads alone may hand work in; 0 is everybody. See `group_id`.
+    pub(crate) only_for: AtomicU32,
     /// For the home thread alone.
     pub(crate) home: Apart<UnsafeCell<HomeState>>,
 }
@@ -101,6 +103,7 @@ impl LoopCore {
             life: AtomicU32::new(Life::Resting as u32),
             ran_on: AtomicU32::new(u32::MAX),
             load: Load::new(),
+            only_for: AtomicU32::new(0),
             home: Apart(UnsafeCell::new(HomeState::default())),
         });
         CoreRef(NonNull::from(Box::leak(core)))

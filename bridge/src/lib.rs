@@ -74,6 +74,7 @@ mod deadlock;
 mod errors;
 mod foreign;
 mod future;
+mod group_id;
 mod home;
 mod inbox;
 mod load;
@@ -101,6 +102,7 @@ pub use errors::{
     Forked, FutureError, InvalidState, LoopClosed, LoopDied, Panicked, Refusal, Refused, WouldDeadlock,
 };
 pub use future::{Completion, CrossThreadFuture, drop_cancelled, drops_cancelled};
+pub use group_id::{GroupId, InGroup};
 pub use home::{Closing, Home};
 pub use many::{AnyFuture, AsCompleted, DoneAndPending, ReturnWhen, as_completed, wait};
 pub use permits::{Permit, PermitError, Permits, TakePermit};

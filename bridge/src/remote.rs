@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use crate::core::{CoreRef, Life};
 use crate::errors::{FutureError, Refusal, Refused, WouldDeadlock};
 use crate::future::CrossThreadFuture;
+use crate::group_id::GroupId;
 use crate::inbox::Pushed;
 use crate::ready::Ready;
 use crate::sync::this_thread;
@@ -117,6 +118,28 @@ impl Remote {
     /// ```
     pub fn load(&self) -> usize {
         self.0.current_load()
+    }
+
+    /// From now on only threads of the group hand work in; others are refused as if the loop were closed. Wakes and
+    /// cancellations come through from everywhere, for what was handed in before. Who hands in at this moment may be taken
+    /// for one who came before.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::GroupId;
+    ///
+    /// let group = GroupId::new();
+    /// home.remote().close_to_others(group);
+    /// assert!(home.remote().call(|| ()).is_err());
+    /// let _entered = group.enter();
+    /// assert!(home.remote().call(|| ()).is_ok());
+    /// ```
+    pub fn close_to_others(&self, than: GroupId) {
+        self.0.close_to_others(than);
     }
 
     /// Says whether the caller is the loop's own thread.
@@ -358,7 +381,7 @@ impl Remote {
 
     /// Puts a new node where the loop finds it. After that the caller owns nothing of it but the future.
     fn hand_in(&self, cell: CellPtr) -> Result<(), Refusal> {
-        if self.0.is_inherited() {
+        if self.0.is_inherited() || self.0.is_closed_to_this_thread() {
             return Err(self.0.refusal());
         }
         if self.is_home() {

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use perloop_bridge::{
     AsCompleted, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot, DoneAndPending,
-    Forked, FutureError, GetBlockingError, Handing, Home, InvalidState, LoopClosed, LoopDied, Panicked,
-    Permit, PermitError, Permits, Promise, PutBlockingError, QueueClosed, Ready, Refusal, Refused, Remote,
-    ReturnWhen, Roster, Scope, ScopedFuture, Spin, Staff, Stepped, TakePermit, TaskRef, ThreadGet, ThreadPut,
-    ThreadReceiver, ThreadSender, TryGetError, TryPutError, WouldDeadlock,
+    Forked, FutureError, GetBlockingError, GroupId, Handing, Home, InGroup, InvalidState, LoopClosed,
+    LoopDied, Panicked, Permit, PermitError, Permits, Promise, PutBlockingError, QueueClosed, Ready, Refusal,
+    Refused, Remote, ReturnWhen, Roster, Scope, ScopedFuture, Spin, Staff, Stepped, TakePermit, TaskRef,
+    ThreadGet, ThreadPut, ThreadReceiver, ThreadSender, TryGetError, TryPutError, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -49,7 +49,7 @@ assert_not!(Send: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, Scoped
 assert_not!(Sync: CrossThreadFuture<Rc<u8>>, Completion<'static, Rc<u8>>, ScopedFuture<'static, Rc<u8>>);
 assert_both!(Handing, Staff, GetBlockingError, TryGetError);
 assert_both!(ThreadSender<Cell<u8>>, ThreadReceiver<Cell<u8>>, ThreadGet<'static, Cell<u8>>);
-assert_both!(Roster<u8>);
+assert_both!(Roster<u8>, GroupId);
 assert_not!(Send: Roster<Cell<u8>>);
 assert_not!(Sync: Roster<Cell<u8>>);
 assert_both!(Permits, Permit, PermitError, TakePermit<'static>);
@@ -58,6 +58,8 @@ assert_both!(ThreadPut<'static, u8>, QueueClosed<u8>, TryPutError<u8>, PutBlocki
 assert_not!(Sync: ThreadPut<'static, Cell<u8>>, QueueClosed<Cell<u8>>, TryPutError<Cell<u8>>);
 
 // What the loop's own thread has.
+assert_not!(Send: InGroup);
+assert_not!(Sync: InGroup);
 assert_not!(Send: Home, TaskRef, Ready, CallRef, Scope<'static, 'static, ()>, AsCompleted<'static>);
 assert_not!(Sync: Home, TaskRef, Ready, CallRef, Scope<'static, 'static, ()>, AsCompleted<'static>);
 
