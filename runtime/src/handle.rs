@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::Location;
 
 use perloop_bridge::{
-    CrossThreadFuture, FutureError, LoopClosed, Refused, Remote, Scope, ScopedFuture, WouldDeadlock,
+    CrossThreadFuture, FutureError, GroupId, LoopClosed, Refused, Remote, Scope, ScopedFuture, WouldDeadlock,
 };
 
 use crate::context::Carried;
@@ -198,6 +198,16 @@ impl LoopHandle {
         F::Output: Send + 'static,
     {
         self.noting_refusal(self.0.submit_with::<TaskRecord, _, F>(Seed::handed_in(Location::caller()), make))
+    }
+
+    /// From now on only threads of the group hand work in.
+    pub(crate) fn close_to_others(&self, than: GroupId) {
+        self.0.close_to_others(than);
+    }
+
+    /// The circle of a wait for the caller's own loop.
+    pub(crate) fn own_circle(&self) -> Option<WouldDeadlock> {
+        self.0.check_foreign().err()
     }
 
     /// How much is under way, if the loop counts that.

@@ -270,7 +270,9 @@ pub use errors::{
     SetError, StoppedBeforeDone, TaskError, TimedOut, TimeoutNotActive, WaitError, WrongLoop,
 };
 pub use event_loop::{Builder, EventLoop, Handle, TaskBuilder, TimerHandle};
-pub use event_loop_group::{EventLoopGroup, GroupBuilder, GroupFutures, GroupHandle};
+pub use event_loop_group::{
+    EventLoopGroup, GroupBuilder, GroupFutures, GroupHandle, LoopEnd, LoopReport, ShutdownReport,
+};
 pub use exception::{ExceptionContext, ExceptionKind, PanicPolicy};
 pub use executor::{
     CapacityLimiter, ExecutorError, ExecutorTimedOut, JobError, LimiterToken, ThreadPoolBuilder,

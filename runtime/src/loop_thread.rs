@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use perloop_bridge::{Forked, Panicked, WouldDeadlock};
 
 use crate::current::set_event_loop;
+use crate::errors::LoopError;
 use crate::event_loop::{Builder, EventLoop};
 use crate::handle::LoopHandle;
 use crate::run::tear_down;
@@ -159,8 +160,12 @@ pub(crate) fn join(handle: &LoopHandle, thread: JoinHandle<()>) -> Result<(), Jo
 }
 
 /// The thread's whole life.
-pub(crate) fn live(event_loop: &EventLoop) {
-    let ended = event_loop.run_forever().and_then(|()| tear_down(event_loop));
+fn live(event_loop: &EventLoop) {
+    close_after(event_loop, event_loop.run_forever().and_then(|()| tear_down(event_loop)));
+}
+
+/// Closes a loop that has ended so.
+pub(crate) fn close_after(event_loop: &EventLoop, ended: Result<(), LoopError>) {
     if let Err(error) = ended {
         event_loop.die();
         panic!("event loop '{}': {error}", event_loop.name());

@@ -113,7 +113,8 @@ fn stop_after_all(event_loop: &EventLoop, tasks: &[AnyTask], stop: Rc<dyn Fn()>)
     }
 }
 
-fn report(event_loop: &EventLoop, task: &AnyTask) {
+/// Tells the exception handler of a task's panic, if that is how it ended.
+pub(crate) fn report(event_loop: &EventLoop, task: &AnyTask) {
     if let Some(panicked) = task.exception() {
         let context = ExceptionContext::of_panic(ExceptionKind::Shutdown, panicked);
         let (task, created_at) = (Some(task.clone()), Some(task.created_at()));

@@ -233,6 +233,9 @@ matrix! {
     GroupHandle: true true,
     GroupBuilder: true true,
     GroupFutures<()>: true true,
+    ShutdownReport: true true,
+    LoopReport: true true,
+    LoopEnd: true true,
     GroupFutures<Moved>: true false,
     GroupFutures<Local>: false false,
 }

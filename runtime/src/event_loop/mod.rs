@@ -328,6 +328,11 @@ impl EventLoop {
         number
     }
 
+    /// How many tasks were ever made.
+    pub(crate) fn tasks_made(&self) -> u64 {
+        self.0.tasks_made.get()
+    }
+
     /// Returns every task of the loop that has not ended, begun or not, in the order of creation: asyncio's
     /// `all_tasks(loop)`.
     ///

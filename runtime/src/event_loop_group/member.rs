@@ -1,26 +1,45 @@
 //! One of a group's threads: how it begins, and how it is joined.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::io;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use perloop_bridge::Forked;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use perloop_bridge::{Forked, GroupId};
 
+use crate::event_loop::EventLoop;
 use crate::event_loop_group::GroupBuilder;
 use crate::event_loop_group::cores::stay_on;
+use crate::event_loop_group::last_orders::is_dismissed;
 use crate::handle::LoopHandle;
-use crate::loop_thread::{self, JoinError, live};
+use crate::loop_thread::{self, JoinError, close_after};
+use crate::run::tear_down;
+
+thread_local! {
+    /// This thread's place in its group.
+    static INDEX: Cell<Option<usize>> = const { Cell::new(None) };
+}
 
 /// A thread of a group, and its loop.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) handle: LoopHandle,
     thread: Option<JoinHandle<()>>,
+    /// Nothing comes out of it; it is closed when the thread is about to end.
+    ended: Receiver<Infallible>,
     /// Whose the thread is: a forked child has its memory, and not the thread.
     process: u32,
 }
 
 impl Member {
-    pub(super) fn start(group: &GroupBuilder, index: usize, core: Option<usize>) -> io::Result<Self> {
+    pub(super) fn start(
+        id: GroupId,
+        group: &GroupBuilder,
+        index: usize,
+        core: Option<usize>,
+    ) -> io::Result<Self> {
         let name = format!("{}-{index}", group.name);
         let settings = group.settings.clone().name(name.clone());
         let make = move || {
@@ -30,13 +49,29 @@ impl Member {
             event_loop.0.home.count_load();
             Ok(event_loop)
         };
-        let (handle, thread) = loop_thread::start(name, make, |event_loop| live(&event_loop))?;
-        Ok(Self { handle, thread: Some(thread), process: std::process::id() })
+        let (until_ended, ended) = crossbeam_channel::bounded(0);
+        let live = move |event_loop: EventLoop| {
+            let _until_ended = until_ended;
+            let _in_group = id.enter();
+            INDEX.set(Some(index));
+            live(&event_loop);
+        };
+        let (handle, thread) = loop_thread::start(name, make, live)?;
+        Ok(Self { handle, thread: Some(thread), ended, process: std::process::id() })
+    }
+
+    pub(super) fn is_inherited(&self) -> bool {
+        self.process != std::process::id()
+    }
+
+    /// Waits until the thread is about to end, at most for so long.
+    pub(super) fn has_ended_within(&self, patience: Duration) -> bool {
+        matches!(self.ended.recv_timeout(patience), Err(RecvTimeoutError::Disconnected))
     }
 
     /// Waits for the thread's end. It was told to stop before.
     pub(super) fn join(mut self) -> Result<(), JoinError> {
-        if self.process != std::process::id() {
+        if self.is_inherited() {
             return Err(JoinError::Forked(Forked));
         }
         self.thread.take().map_or(Ok(()), |thread| loop_thread::join(&self.handle, thread))
@@ -45,15 +80,30 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        if self.process != std::process::id() {
+        if self.is_inherited() {
             // Neither joined nor detached: there is no such thread here.
             std::mem::forget(self.thread.take());
         }
     }
 }
 
+/// The thread's whole life.
+fn live(event_loop: &EventLoop) {
+    let tear_down = |()| if is_dismissed() { Ok(()) } else { tear_down(event_loop) };
+    close_after(event_loop, event_loop.run_forever().and_then(tear_down));
+}
+
+/// The index of the calling thread's loop, if it is one of this group.
+pub(super) fn current_index(id: GroupId) -> Option<usize> {
+    INDEX.get().filter(|_| GroupId::of_this_thread() == Some(id))
+}
+
+pub(super) fn stop_all(members: &[Member]) {
+    members.iter().for_each(|member| member.handle.stop());
+}
+
 /// Stops all of them, and then waits for each. The first error is told; the others are waited for all the same.
 pub(super) fn stop_and_join(members: Vec<Member>) -> Result<(), JoinError> {
-    members.iter().for_each(|member| member.handle.stop());
+    stop_all(&members);
     members.into_iter().map(Member::join).fold(Ok(()), Result::and)
 }

@@ -1,13 +1,17 @@
 //! [`EventLoopGroup`]: several threads, each with a loop of its own, as one thing.
 //!
-//! `builder` is how it is set up, `member` one of the threads, `cores` where that may run, `key` which loop a key belongs to, `futures` what is handed to
+//! `builder` is how it is set up, `member` one of the threads, `cores` where that may run, `key` which loop a key belongs to, `shutdown`
+//! how it ends, `last_orders` what its loops do then, `report` what came of it, `futures` what is handed to
 //! several loops at once.
 
 mod builder;
 mod cores;
 mod futures;
 mod key;
+mod last_orders;
 mod member;
+mod report;
+mod shutdown;
 
 use std::fmt;
 use std::future::Future;
@@ -17,13 +21,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use perloop_bridge::{CrossThreadFuture, Roster};
+use perloop_bridge::{CrossThreadFuture, GroupId, Roster};
 
 pub use builder::GroupBuilder;
 pub use futures::GroupFutures;
+pub use report::{LoopEnd, LoopReport, ShutdownReport};
 
 use crate::event_loop_group::key::place_of;
-use crate::event_loop_group::member::{Member, stop_and_join};
+use crate::event_loop_group::member::{Member, current_index, stop_and_join};
 use crate::handle::{LoopHandle, run_coroutine_threadsafe};
 use crate::loop_thread::JoinError;
 
@@ -31,7 +36,8 @@ use crate::loop_thread::JoinError;
 /// It derefs to its [`GroupHandle`], which has what one does with the loops.
 ///
 /// [`join`](Self::join), or dropping it, stops all loops; then, as for a [`LoopThread`](crate::LoopThread), the tasks that
-/// are left are cancelled and waited for, however long they take, and the threads end.
+/// are left are cancelled and waited for, however long they take, and the threads end. [`shutdown`](Self::shutdown) lets them
+/// finish first, has a deadline, and reports.
 ///
 /// # Examples
 /// ```
@@ -66,7 +72,13 @@ pub struct EventLoopGroup {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct GroupHandle(Arc<Roster<LoopHandle>>);
+pub struct GroupHandle(Arc<Shared>);
+
+/// What the group's handles and threads share.
+struct Shared {
+    id: GroupId,
+    roster: Roster<LoopHandle>,
+}
 
 impl EventLoopGroup {
     /// Starts a group of one loop for each core that the process may use.
@@ -102,10 +114,10 @@ impl EventLoopGroup {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a group has at least one loop"));
         }
         let cores = settings.pinning.cores()?;
-        let mut members = Vec::new();
+        let (id, mut members) = (GroupId::new(), Vec::new());
         for index in 0..loops {
             let core = cores.as_ref().map(|cores| cores[index % cores.len()]);
-            match Member::start(&settings, index, core) {
+            match Member::start(id, &settings, index, core) {
                 Ok(member) => members.push(member),
                 Err(error) => {
                     drop(stop_and_join(members));
@@ -114,7 +126,8 @@ impl EventLoopGroup {
             }
         }
         let roster = Roster::new(members.iter().map(|member| member.handle.clone()));
-        Ok(Self { handle: GroupHandle(Arc::new(roster)), members, is_daemon: settings.is_daemon })
+        let handle = GroupHandle(Arc::new(Shared { id, roster }));
+        Ok(Self { handle, members, is_daemon: settings.is_daemon })
     }
 
     /// A handle of the group, to keep.
@@ -162,7 +175,7 @@ impl GroupHandle {
     /// ```
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.roster.len()
     }
 
     /// Returns the loop of this index, from 0 on.
@@ -175,7 +188,25 @@ impl GroupHandle {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn get(&self, index: usize) -> Option<&LoopHandle> {
-        self.0.get(index)
+        self.0.roster.get(index)
+    }
+
+    /// Returns the index of the loop on whose thread this is called, if it is one of the group: for what each loop has a part
+    /// of.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::EventLoopGroup;
+    ///
+    /// let (group, other) = (EventLoopGroup::builder().loops(2).spawn()?, EventLoopGroup::builder().loops(2).spawn()?);
+    /// let (ours, theirs) = (group.handle(), other.handle());
+    /// let indices = group.broadcast(move |_| async move { (ours.current_index(), theirs.current_index()) });
+    /// assert_eq!(indices.result()?, [(Some(0), None), (Some(1), None)]);
+    /// assert_eq!(group.current_index(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn current_index(&self) -> Option<usize> {
+        current_index(self.id())
     }
 
     /// Returns all loops, in the order of their indices.
@@ -204,7 +235,7 @@ impl GroupHandle {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn next(&self) -> &LoopHandle {
-        let first = self.0.next();
+        let first = self.0.roster.next();
         let open = (0..self.len()).map(|step| self.at(first + step)).find(|on| !on.is_closed());
         open.unwrap_or_else(|| self.at(first))
     }
@@ -255,7 +286,7 @@ impl GroupHandle {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn least_loaded(&self) -> &LoopHandle {
-        let first = self.0.next();
+        let first = self.0.roster.next();
         let candidates = (0..self.len()).map(|step| self.at(first + step));
         let least = candidates.filter(|on| !on.is_closed()).min_by_key(|on| on.load());
         least.unwrap_or_else(|| self.at(first))
@@ -354,9 +385,13 @@ impl GroupHandle {
         GroupFutures::new(futures)
     }
 
+    pub(crate) fn id(&self) -> GroupId {
+        self.0.id
+    }
+
     /// The loop of this index, counted round.
     fn at(&self, index: usize) -> &LoopHandle {
-        self.0.get(index % self.len()).expect("an index within the group")
+        self.0.roster.get(index % self.len()).expect("an index within the group")
     }
 }
 
@@ -379,6 +414,6 @@ impl Drop for EventLoopGroup {
 
 impl fmt::Debug for GroupHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("GroupHandle").field(&self.0).finish()
+        f.debug_tuple("GroupHandle").field(&self.0.roster).finish()
     }
 }
