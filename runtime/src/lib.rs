@@ -271,7 +271,7 @@ pub use errors::{
 };
 pub use event_loop::{Builder, EventLoop, Handle, TaskBuilder, TimerHandle};
 pub use event_loop_group::{
-    EventLoopGroup, GroupBuilder, GroupFutures, GroupHandle, LoopEnd, LoopReport, ShutdownReport,
+    EventLoopGroup, GroupBuilder, GroupFutures, GroupHandle, LoopDeath, LoopEnd, LoopReport, ShutdownReport,
 };
 pub use exception::{ExceptionContext, ExceptionKind, PanicPolicy};
 pub use executor::{

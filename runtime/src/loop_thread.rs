@@ -9,7 +9,6 @@ use std::thread::JoinHandle;
 use perloop_bridge::{Forked, Panicked, WouldDeadlock};
 
 use crate::current::set_event_loop;
-use crate::errors::LoopError;
 use crate::event_loop::{Builder, EventLoop};
 use crate::handle::LoopHandle;
 use crate::run::tear_down;
@@ -161,11 +160,7 @@ pub(crate) fn join(handle: &LoopHandle, thread: JoinHandle<()>) -> Result<(), Jo
 
 /// The thread's whole life.
 fn live(event_loop: &EventLoop) {
-    close_after(event_loop, event_loop.run_forever().and_then(|()| tear_down(event_loop)));
-}
-
-/// Closes a loop that has ended so.
-pub(crate) fn close_after(event_loop: &EventLoop, ended: Result<(), LoopError>) {
+    let ended = event_loop.run_forever().and_then(|()| tear_down(event_loop));
     if let Err(error) = ended {
         event_loop.die();
         panic!("event loop '{}': {error}", event_loop.name());

@@ -236,6 +236,7 @@ matrix! {
     ShutdownReport: true true,
     LoopReport: true true,
     LoopEnd: true true,
+    LoopDeath: true true,
     GroupFutures<Moved>: true false,
     GroupFutures<Local>: false false,
 }

@@ -5,6 +5,7 @@ use std::io;
 use crate::event_loop::{Builder, EventLoop};
 use crate::event_loop_group::EventLoopGroup;
 use crate::event_loop_group::cores::Pinning;
+use crate::event_loop_group::death::{LoopDeath, OnDeath};
 
 /// Settings of an [`EventLoopGroup`] that is to be made.
 ///
@@ -22,12 +23,22 @@ pub struct GroupBuilder {
     pub(super) settings: Builder,
     pub(super) pinning: Pinning,
     pub(super) is_daemon: bool,
+    pub(super) replacements: u64,
+    pub(super) on_death: Option<OnDeath>,
 }
 
 impl GroupBuilder {
     pub(super) fn new() -> Self {
         let (name, settings) = ("loop".to_owned(), EventLoop::builder());
-        Self { loops: None, name, settings, pinning: Pinning::Free, is_daemon: false }
+        Self {
+            loops: None,
+            name,
+            settings,
+            pinning: Pinning::Free,
+            is_daemon: false,
+            replacements: 0,
+            on_death: None,
+        }
     }
 
     /// Sets how many loops there are, each with a thread of its own. By default there is one for each core that the
@@ -119,6 +130,49 @@ impl GroupBuilder {
     /// ```
     pub fn daemon(mut self, is_daemon: bool) -> Self {
         self.is_daemon = is_daemon;
+        self
+    }
+
+    /// Sets how often a loop that dies, since a panic ends its thread, is replaced by a new one in a thread of its own: at most
+    /// so many times for each index, since a loop that dies again and again has to stop some time. By default never.
+    ///
+    /// A new generation begins with nothing: what the dead loop had went with it, and every submission to it has ended with
+    /// [`LoopDied`](crate::LoopDied) before. [`get`](crate::GroupHandle::get), [`next`](crate::GroupHandle::next) and their
+    /// kin give the new loop from then on; handles of the dead one stay closed. The group keeps a little of each generation.
+    ///
+    /// A panic of a task or callback is no death, unless the loops' [`PanicPolicy`](crate::PanicPolicy) says so.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{EventLoop, EventLoopGroup, PanicPolicy};
+    ///
+    /// let settings = EventLoop::builder().panic_policy(PanicPolicy::CloseLoop);
+    /// let group = EventLoopGroup::builder().loops(1).settings(settings).replace_dead(3).spawn()?;
+    /// group.get(0).unwrap().call_soon_threadsafe(|| panic!("nobody will ask"))?;
+    /// while group.generation(0) != Some(1) {
+    ///     std::thread::yield_now();
+    /// }
+    /// assert_eq!(group.submit(async { 42 }).result(), Ok(42));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn replace_dead(mut self, times: u64) -> Self {
+        self.replacements = times;
+        self
+    }
+
+    /// Has `tell` called when a loop has died, and was replaced if it is to be: on the thread that dies. A panic in it harms
+    /// nobody. A death is also an event of `tracing`, an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::EventLoopGroup;
+    ///
+    /// let group = EventLoopGroup::builder().loops(1).on_death(|death| eprintln!("{} died", death.name)).spawn()?;
+    /// assert_eq!(group.submit(async { 42 }).result(), Ok(42));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_death(mut self, tell: impl Fn(&LoopDeath) + Send + Sync + 'static) -> Self {
+        self.on_death = Some(OnDeath::new(tell));
         self
     }
 

@@ -3,18 +3,21 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-use perloop_bridge::{Forked, GroupId};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use perloop_bridge::{Forked, GroupId, Panicked};
 
+use crate::errors::LoopError;
 use crate::event_loop::EventLoop;
-use crate::event_loop_group::GroupBuilder;
 use crate::event_loop_group::cores::stay_on;
 use crate::event_loop_group::last_orders::is_dismissed;
+use crate::event_loop_group::{GroupBuilder, Shared};
 use crate::handle::LoopHandle;
-use crate::loop_thread::{self, JoinError, close_after};
+use crate::loop_thread::{self, JoinError};
 use crate::run::tear_down;
 
 thread_local! {
@@ -26,6 +29,8 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) handle: LoopHandle,
+    pub(super) index: usize,
+    pub(super) generation: u64,
     thread: Option<JoinHandle<()>>,
     /// Nothing comes out of it; it is closed when the thread is about to end.
     ended: Receiver<Infallible>,
@@ -34,12 +39,14 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// Starts a thread, and its loop. It gets to know the group by what comes back beside.
     pub(super) fn start(
-        id: GroupId,
         group: &GroupBuilder,
+        id: GroupId,
         index: usize,
+        generation: u64,
         core: Option<usize>,
-    ) -> io::Result<Self> {
+    ) -> io::Result<(Self, Life)> {
         let name = format!("{}-{index}", group.name);
         let settings = group.settings.clone().name(name.clone());
         let make = move || {
@@ -50,14 +57,22 @@ impl Member {
             Ok(event_loop)
         };
         let (until_ended, ended) = crossbeam_channel::bounded(0);
+        let (begin, group) = crossbeam_channel::bounded::<Arc<Shared>>(1);
         let live = move |event_loop: EventLoop| {
             let _until_ended = until_ended;
             let _in_group = id.enter();
             INDEX.set(Some(index));
-            live(&event_loop);
+            let Err(panicked) = live(&event_loop) else { return };
+            // None: the group has not come about.
+            if let Ok(group) = group.recv() {
+                group.mourn(event_loop.name(), index, generation, panicked.clone());
+            }
+            // For who joins the thread.
+            resume_unwind(panicked.into_payload());
         };
         let (handle, thread) = loop_thread::start(name, make, live)?;
-        Ok(Self { handle, thread: Some(thread), ended, process: std::process::id() })
+        let (thread, process) = (Some(thread), std::process::id());
+        Ok((Self { handle, index, generation, thread, ended, process }, Life(begin)))
     }
 
     pub(super) fn is_inherited(&self) -> bool {
@@ -87,10 +102,31 @@ impl Drop for Member {
     }
 }
 
-/// The thread's whole life.
-fn live(event_loop: &EventLoop) {
+/// What a thread of a group waits for when it dies: to know its group.
+pub(super) struct Life(Sender<Arc<Shared>>);
+
+impl Life {
+    pub(super) fn begin(self, group: &Arc<Shared>) {
+        // Refused: it is over already.
+        drop(self.0.send(Arc::clone(group)));
+    }
+}
+
+/// The thread's whole life. An error: the loop has died, and all that waited for it was told.
+fn live(event_loop: &EventLoop) -> Result<(), Panicked> {
     let tear_down = |()| if is_dismissed() { Ok(()) } else { tear_down(event_loop) };
-    close_after(event_loop, event_loop.run_forever().and_then(tear_down));
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        let ended = event_loop.run_forever().and_then(tear_down);
+        ended.map(|()| event_loop.close().expect("it does not run any more"))
+    }));
+    let panicked = match ended {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(LoopError::Panicked(panicked))) => panicked,
+        Ok(Err(error)) => Panicked::new(Box::new(error.to_string())),
+        Err(payload) => Panicked::new(payload),
+    };
+    event_loop.die();
+    Err(panicked)
 }
 
 /// The index of the calling thread's loop, if it is one of this group.

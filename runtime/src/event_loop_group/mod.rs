@@ -1,11 +1,12 @@
 //! [`EventLoopGroup`]: several threads, each with a loop of its own, as one thing.
 //!
-//! `builder` is how it is set up, `member` one of the threads, `cores` where that may run, `key` which loop a key belongs to, `shutdown`
-//! how it ends, `last_orders` what its loops do then, `report` what came of it, `futures` what is handed to
+//! `builder` is how it is set up, `member` one of the threads, `cores` where that may run, `key` which loop a key belongs to, `death`
+//! what becomes of a loop that dies, `shutdown` how the group ends, `last_orders` what its loops do then, `report` what came of it, `futures` what is handed to
 //! several loops at once.
 
 mod builder;
 mod cores;
+mod death;
 mod futures;
 mod key;
 mod last_orders;
@@ -21,9 +22,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use crossbeam_channel::{Receiver, Sender};
 use perloop_bridge::{CrossThreadFuture, GroupId, Roster};
 
 pub use builder::GroupBuilder;
+pub use death::LoopDeath;
 pub use futures::GroupFutures;
 pub use report::{LoopEnd, LoopReport, ShutdownReport};
 
@@ -54,7 +57,8 @@ use crate::loop_thread::JoinError;
 pub struct EventLoopGroup {
     handle: GroupHandle,
     members: Vec<Member>,
-    is_daemon: bool,
+    /// Those that came in the place of dead ones.
+    births: Receiver<Member>,
 }
 
 /// The loops of an [`EventLoopGroup`], for any thread: `Clone + Send + Sync`. It keeps neither the loops nor their threads
@@ -78,6 +82,9 @@ pub struct GroupHandle(Arc<Shared>);
 struct Shared {
     id: GroupId,
     roster: Roster<LoopHandle>,
+    settings: GroupBuilder,
+    cores: Option<Vec<usize>>,
+    births: Sender<Member>,
 }
 
 impl EventLoopGroup {
@@ -114,20 +121,26 @@ impl EventLoopGroup {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a group has at least one loop"));
         }
         let cores = settings.pinning.cores()?;
-        let (id, mut members) = (GroupId::new(), Vec::new());
+        let (id, mut members, mut lives) = (GroupId::new(), Vec::new(), Vec::new());
         for index in 0..loops {
-            let core = cores.as_ref().map(|cores| cores[index % cores.len()]);
-            match Member::start(id, &settings, index, core) {
-                Ok(member) => members.push(member),
+            match Member::start(&settings, id, index, 0, core_of(cores.as_deref(), index)) {
+                Ok((member, life)) => {
+                    members.push(member);
+                    lives.push(life);
+                }
                 Err(error) => {
+                    // Who dies meanwhile waits for no group.
+                    drop(lives);
                     drop(stop_and_join(members));
                     return Err(error);
                 }
             }
         }
         let roster = Roster::new(members.iter().map(|member| member.handle.clone()));
-        let handle = GroupHandle(Arc::new(Shared { id, roster }));
-        Ok(Self { handle, members, is_daemon: settings.is_daemon })
+        let (sender, births) = crossbeam_channel::unbounded();
+        let shared = Arc::new(Shared { id, roster, settings, cores, births: sender });
+        lives.into_iter().for_each(|life| life.begin(&shared));
+        Ok(Self { handle: GroupHandle(shared), members, births })
     }
 
     /// A handle of the group, to keep.
@@ -161,7 +174,31 @@ impl EventLoopGroup {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn join(mut self) -> Result<(), JoinError> {
-        stop_and_join(std::mem::take(&mut self.members))
+        self.end()
+    }
+
+    /// Stops and joins all threads, of every generation.
+    fn end(&mut self) -> Result<(), JoinError> {
+        let mut ended = Ok(());
+        let mut members = self.take_members();
+        while !members.is_empty() {
+            ended = ended.and(stop_and_join(members));
+            // A thread that died as the group ended may have started one more before that.
+            members = self.births.try_iter().collect();
+        }
+        ended
+    }
+
+    /// From now on no loop that dies is replaced. Gives the threads, of every generation.
+    fn take_members(&mut self) -> Vec<Member> {
+        // In the child of a fork the lock may be held for ever, and there are no threads.
+        if !self.members.iter().any(Member::is_inherited) {
+            self.handle.0.roster.close();
+        }
+        let mut members = std::mem::take(&mut self.members);
+        members.extend(self.births.try_iter());
+        members.sort_by_key(|member| (member.index, member.generation));
+        members
     }
 }
 
@@ -207,6 +244,19 @@ impl GroupHandle {
     /// ```
     pub fn current_index(&self) -> Option<usize> {
         current_index(self.id())
+    }
+
+    /// Returns how many loops there were of this index before the one that is there now, see
+    /// [`GroupBuilder::replace_dead`].
+    ///
+    /// # Examples
+    /// ```
+    /// let group = perloop::EventLoopGroup::builder().loops(1).spawn()?;
+    /// assert_eq!((group.generation(0), group.generation(1)), (Some(0), None));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn generation(&self, index: usize) -> Option<u64> {
+        self.0.roster.generation(index)
     }
 
     /// Returns all loops, in the order of their indices.
@@ -395,6 +445,17 @@ impl GroupHandle {
     }
 }
 
+impl Shared {
+    fn core_of(&self, index: usize) -> Option<usize> {
+        core_of(self.cores.as_deref(), index)
+    }
+}
+
+/// The core that the loop of this index stays on.
+fn core_of(cores: Option<&[usize]>, index: usize) -> Option<usize> {
+    cores.map(|cores| cores[index % cores.len()])
+}
+
 impl Deref for EventLoopGroup {
     type Target = GroupHandle;
 
@@ -406,8 +467,8 @@ impl Deref for EventLoopGroup {
 impl Drop for EventLoopGroup {
     /// A panic of a thread was reported by the panic hook; its own thread is not joined.
     fn drop(&mut self) {
-        if !self.is_daemon {
-            drop(stop_and_join(std::mem::take(&mut self.members)));
+        if !self.handle.0.settings.is_daemon {
+            drop(self.end());
         }
     }
 }

@@ -20,7 +20,7 @@ use perloop_bridge::Panicked;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// What became of each loop, in the order of their indices.
+    /// What became of each loop, in the order of their indices; of the same index, in that of their generations.
     pub loops: Vec<LoopReport>,
 }
 
@@ -41,6 +41,8 @@ pub struct ShutdownReport {
 pub struct LoopReport {
     /// The loop's name.
     pub name: String,
+    /// How many loops there were of its index before it, which died.
+    pub generation: u64,
     /// Tasks that have ended by themselves since the shutdown began, with a value or a panic.
     pub finished: usize,
     /// Tasks that have ended cancelled, after the drain.

@@ -65,7 +65,7 @@ impl EventLoopGroup {
     /// ```
     #[doc(alias = "shutdownGracefully")]
     pub fn shutdown(mut self, drain: Duration, clean_up: Duration) -> Result<ShutdownReport, JoinError> {
-        let members = std::mem::take(&mut self.members);
+        let members = self.take_members();
         if members.iter().any(Member::is_inherited) {
             return Err(JoinError::Forked(Forked));
         }
@@ -80,7 +80,13 @@ impl EventLoopGroup {
         }
         drain_all(&members, Until::after(drain));
         let ended = cancel_all(&members, clean_up);
-        Ok(dismiss_all(members, ended))
+        let report = dismiss_all(members, ended);
+        for late in self.births.try_iter() {
+            // It was started by a thread that died as the group ended, and was never seen.
+            late.handle.stop();
+            late.join_within(PATIENCE);
+        }
+        Ok(report)
     }
 }
 
@@ -121,13 +127,13 @@ fn dismiss_all(members: Vec<Member>, ended: Vec<Option<Ended>>) -> ShutdownRepor
     }
     let until = Until::after(PATIENCE);
     let report = |(member, ended): (Member, Option<Ended>)| {
-        let name = member.handle.name().to_owned();
+        let (name, generation) = (member.handle.name().to_owned(), member.generation);
         // Who has not answered before is not waited for again.
         let patience =
             if ended.is_some() || member.handle.is_closed() { until.left() } else { Duration::ZERO };
         let end = member.join_within(patience);
         let Ended { finished, cancelled, abandoned } = ended.unwrap_or_default();
-        LoopReport { name, finished, cancelled, abandoned, end }
+        LoopReport { name, generation, finished, cancelled, abandoned, end }
     };
     ShutdownReport { loops: members.into_iter().zip(ended).map(report).collect() }
 }
