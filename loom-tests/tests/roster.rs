@@ -14,14 +14,16 @@ fn a_look_against_a_replacement_finds_a_whole_one_that_stays() {
         let ledger = Ledger::default();
         let roster = Arc::new(Roster::new([ledger.value_of(1)]));
         let other = thread::spawn({
-            let (roster, ledger) = (Arc::clone(&roster), ledger.clone());
-            move || assert!(roster.replace(0, ledger.value_of(2)).is_ok())
+            let roster = Arc::clone(&roster);
+            move || {
+                let found = roster.get(0).unwrap();
+                let number = found.get();
+                let later = roster.get(0).unwrap().get();
+                assert!(number <= later && found.get() == number);
+            }
         });
-        let found = roster.get(0).unwrap();
-        let number = found.get();
-        let later = roster.get(0).unwrap().get();
+        assert!(roster.replace(0, ledger.value_of(2)).is_ok());
         other.join().unwrap();
-        assert!(number <= later && found.get() == number);
         assert_eq!((roster.get(0).unwrap().get(), roster.generation(0)), (2, Some(1)));
         drop(roster);
         ledger.check();
