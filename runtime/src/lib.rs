@@ -210,6 +210,7 @@ mod gather_tuple;
 mod handle;
 mod interval;
 mod locks;
+mod lodging;
 mod loop_future;
 mod loop_thread;
 mod notice;

@@ -15,6 +15,7 @@ use crate::cancel::{CatchCancelled, Raised, Scopes, catch_cancelled};
 use crate::current;
 use crate::errors::{TimedOut, TimeoutNotActive};
 use crate::event_loop::{EventLoop, Timer, WeakLoop};
+use crate::lodging::{Lodger, Lodging};
 use crate::task::{AnyTask, TaskRecord, step};
 use crate::timers::TimerKey;
 
@@ -31,6 +32,8 @@ use crate::timers::TimerKey;
 /// `Err(TaskError::Cancelled)`, gives a value like any other. [`wait_for`](crate::wait_for) makes `TimedOut` of it.
 ///
 /// Cancel safety: that of `body`. A request from elsewhere passes through.
+///
+/// What it gives is `Send` if the body is: what it waits with lies in the loop.
 ///
 /// # Errors
 /// [`TimedOut`].
@@ -51,7 +54,7 @@ use crate::timers::TimerKey;
 /// # Ok::<(), perloop::RunError>(())
 /// ```
 pub fn timeout<F: Future>(delay: impl Into<Option<Duration>>, body: F) -> Timeout<F> {
-    TimeoutScope::after(delay).run(body)
+    Timeout::new(Deadline::after(delay), body)
 }
 
 /// As [`timeout`], for a time of the loop's clock ([`EventLoop::time`]): asyncio's `timeout_at`.
@@ -76,7 +79,7 @@ pub fn timeout<F: Future>(delay: impl Into<Option<Duration>>, body: F) -> Timeou
 /// # Ok::<(), perloop::RunError>(())
 /// ```
 pub fn timeout_at<F: Future>(when: impl Into<Option<Duration>>, body: F) -> Timeout<F> {
-    TimeoutScope::at(when).run(body)
+    Timeout::new(Deadline::at(when), body)
 }
 
 /// A timeout that can be asked and moved while its body runs, by the body or by others: what asyncio's
@@ -131,6 +134,16 @@ enum Deadline {
     /// Counted from the first poll.
     After(Duration),
     At(Duration),
+}
+
+impl Deadline {
+    fn after(delay: impl Into<Option<Duration>>) -> Self {
+        delay.into().map_or(Self::Never, Self::After)
+    }
+
+    fn at(when: impl Into<Option<Duration>>) -> Self {
+        when.into().map_or(Self::Never, Self::At)
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -195,7 +208,7 @@ impl TimeoutScope {
     /// assert_eq!(perloop::TimeoutScope::after(None).when(), None);
     /// ```
     pub fn after(delay: impl Into<Option<Duration>>) -> Self {
-        Self::new(delay.into().map_or(Deadline::Never, Deadline::After))
+        Self::new(Deadline::after(delay))
     }
 
     /// A scope that expires at a time of the loop's clock, or never: asyncio's `timeout_at(when)`.
@@ -208,7 +221,7 @@ impl TimeoutScope {
     /// assert_eq!(perloop::TimeoutScope::at(noon).when(), Some(noon));
     /// ```
     pub fn at(when: impl Into<Option<Duration>>) -> Self {
-        Self::new(when.into().map_or(Deadline::Never, Deadline::At))
+        Self::new(Deadline::at(when))
     }
 
     /// Runs `body` under this timeout, see [`timeout`]: asyncio's `async with scope`. A scope runs one body.
@@ -226,9 +239,9 @@ impl TimeoutScope {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
-    pub fn run<F: Future>(&self, body: F) -> Timeout<F> {
-        let membership = Membership { scope: self.clone(), has_begun: false };
-        Timeout { body: catch_cancelled(body), membership, raised: Raised::default() }
+    #[must_use = "futures do nothing unless awaited"]
+    pub fn run<F: Future>(&self, body: F) -> impl Future<Output = Result<F::Output, TimedOut>> + use<F> {
+        Limited::new(Shared { scope: self.clone(), has_begun: false }, body)
     }
 
     /// Moves the deadline, to a time of the loop's clock or to never. One that is past expires in the next turn:
@@ -249,7 +262,7 @@ impl TimeoutScope {
             return Err(TimeoutNotActive);
         }
         self.take_back_alarm();
-        self.0.deadline.set(when.into().map_or(Deadline::Never, Deadline::At));
+        self.0.deadline.set(Deadline::at(when));
         if let Some(own) = self.event_loop() {
             self.set_alarm(&own, own.0.clock.time());
         }
@@ -413,21 +426,31 @@ impl fmt::Debug for TimeoutScope {
     }
 }
 
-/// Leaves the scope when the body is done with or dropped.
+/// A body's place in its scope, which it leaves when the body is done with or dropped.
+trait Membership {
+    /// Enters the scope, or goes on in it.
+    fn begin(&mut self) -> TimeoutScope;
+
+    /// As [`TimeoutScope::leave`].
+    fn end(&mut self) -> bool;
+}
+
+/// In a scope that others have as well.
 #[derive(Debug)]
-struct Membership {
+struct Shared {
     scope: TimeoutScope,
     has_begun: bool,
 }
 
-impl Membership {
-    fn begin(&mut self) {
+impl Membership for Shared {
+    fn begin(&mut self) -> TimeoutScope {
         if self.has_begun {
             self.scope.follow();
         } else {
             self.scope.enter();
             self.has_begun = true;
         }
+        self.scope.clone()
     }
 
     fn end(&mut self) -> bool {
@@ -435,14 +458,53 @@ impl Membership {
     }
 }
 
-impl Drop for Membership {
+impl Drop for Shared {
     fn drop(&mut self) {
         self.end();
     }
 }
 
+/// In a scope that nobody else has: it lies on the loop, so that this is plain data.
+#[derive(Debug)]
+enum Own {
+    Before(Deadline),
+    Inside(Lodging<Scope>),
+    After,
+}
+
+impl Membership for Own {
+    fn begin(&mut self) -> TimeoutScope {
+        if let Self::Inside(lodging) = self {
+            let scope = lodging.get().map(TimeoutScope);
+            let scope = scope.expect("`timeout` is polled on the loop on which it began");
+            scope.follow();
+            return scope;
+        }
+        let Self::Before(deadline) = *self else { panic!("`timeout` polled after it was ready") };
+        let scope = TimeoutScope::new(deadline);
+        scope.enter();
+        let running = scope.event_loop().expect("it runs");
+        *self = Self::Inside(Lodging::new(&running, Rc::clone(&scope.0)));
+        scope
+    }
+
+    fn end(&mut self) -> bool {
+        match std::mem::replace(self, Self::After) {
+            Self::Inside(lodging) => lodging.get().is_some_and(|scope| TimeoutScope(scope).leave()),
+            Self::Before(_) | Self::After => false,
+        }
+    }
+}
+
+impl Lodger for Scope {
+    fn leave(self: Rc<Self>) {
+        // Of one that was left this changes nothing.
+        TimeoutScope(self).leave();
+    }
+}
+
 pin_project! {
-    /// The future that [`timeout`] and its kin make.
+    /// The future that [`timeout`] and [`timeout_at`] make. It is `Send` if the body is.
     ///
     /// # Examples
     /// ```
@@ -456,11 +518,14 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Timeout<F> {
-        // Dropped first: what its destructors do is still inside of the scope.
         #[pin]
-        body: CatchCancelled<F>,
-        membership: Membership,
-        raised: Raised,
+        limited: Limited<F, Own>,
+    }
+}
+
+impl<F: Future> Timeout<F> {
+    fn new(deadline: Deadline, body: F) -> Self {
+        Self { limited: Limited::new(Own::Before(deadline), body) }
     }
 }
 
@@ -468,17 +533,43 @@ impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, TimedOut>;
 
     /// # Panics
-    /// Polled again after it was ready, or outside of a perloop task.
+    /// Polled again after it was ready, outside of a perloop task, or on another loop than before.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().limited.poll(cx)
+    }
+}
+
+pin_project! {
+    /// A body that runs in a scope.
+    #[derive(Debug)]
+    struct Limited<F, M> {
+        // Dropped first: what its destructors do is still inside of the scope.
+        #[pin]
+        body: CatchCancelled<F>,
+        membership: M,
+        raised: Raised,
+    }
+}
+
+impl<F: Future, M> Limited<F, M> {
+    fn new(membership: M, body: F) -> Self {
+        Self { body: catch_cancelled(body), membership, raised: Raised::default() }
+    }
+}
+
+impl<F: Future, M: Membership> Future for Limited<F, M> {
+    type Output = Result<F::Output, TimedOut>;
+
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if this.raised.is_said() {
             // Whoever hears it drops this.
             return Poll::Pending;
         }
-        this.membership.begin();
+        let scope = this.membership.begin();
         let mut body = this.body;
         let Poll::Ready(ended) = body.as_mut().poll(cx) else {
-            this.membership.scope.note_scope(body.number());
+            scope.note_scope(body.number());
             return Poll::Pending;
         };
         let is_own = this.membership.end();

@@ -1,7 +1,13 @@
 //! Which types may go to other threads, and which must not. It compiles, or it does not.
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
 
 use perloop::*;
 
@@ -49,7 +55,6 @@ matrix! {
     Task<Local>: false false,
     LoopFuture<()>: false false,
     CallbackKey: true true,
-    Timeout<Sleep>: false false,
     TimeoutScope: false false,
     Completions<AnyTask>: false false,
     Gather<()>: false false,
@@ -151,6 +156,9 @@ matrix! {
 matrix! {
     Sleep: true true,
     YieldNow: true true,
+    Timeout<Sleep>: true true,
+    Timeout<Moved>: true false,
+    Timeout<Local>: false false,
     Interval: true true,
     MissedTickBehavior: true true,
     CatchCancelled<Sleep>: true true,
@@ -277,10 +285,69 @@ fn futures_that_wait_can_be_handed_to_a_loop() {
     let worker = LoopThread::spawn("worker").unwrap();
     let waits = assert_send(async {
         yield_now().await;
-        let caught = catch_cancelled(sleep(std::time::Duration::from_nanos(1))).await;
+        let caught = catch_cancelled(sleep(Duration::from_nanos(1))).await;
         catch_cancelled(async { Cancelled::new("sent").raise().await }).await.unwrap_err();
         caught
     });
     assert_eq!(run_coroutine_threadsafe(waits, &worker).result(), Ok(Ok(())));
+    let moment = Duration::from_nanos(1);
+    let waits = assert_send(async move {
+        let mut every = interval(moment);
+        assert_eq!(timeout(Duration::MAX, every.tick()).await.map(|_| ()), Ok(()));
+        assert_eq!(timeout_at(moment, sleep(Duration::MAX)).await, Err(TimedOut::default()));
+        timeout(Duration::MAX, to_thread(|| 42)).await.map_err(|_| ())?.map_err(|_| ())
+    });
+    assert_eq!(run_coroutine_threadsafe(waits, &worker).result(), Ok(Ok(42)));
     assert_eq!(worker.block_on(run_coroutine_threadsafe(async { 1 }, &worker)), Ok(Ok(1)));
+}
+
+/// Polls a future once, in the task that awaits this, and gives it back.
+async fn begun<F: Future + Unpin>(mut future: F) -> F {
+    let is_pending = poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx).is_pending())).await;
+    assert!(is_pending);
+    future
+}
+
+#[test]
+fn a_timeout_that_is_dropped_in_another_thread_asks_its_task_for_nothing() {
+    let ended = EventLoop::builder().virtual_time().run(async {
+        let limited = begun(timeout(Duration::from_secs(1), sleep(Duration::MAX))).await;
+        assert!(thread::spawn(move || drop(limited)).join().is_ok());
+        sleep(Duration::from_secs(2)).await;
+        current_task().ok().flatten().map(|task| task.cancelling())
+    });
+    assert_eq!(ended.ok(), Some(Some(0)));
+}
+
+#[test]
+fn a_job_whose_wait_is_dropped_in_another_thread_is_taken_back() {
+    let (go_on, told) = mpsc::channel::<()>();
+    let (sender, done) = mpsc::channel();
+    perloop::run(async move {
+        let running = get_running_loop().expect("it runs");
+        running.set_default_executor(ThreadPoolExecutor::builder().max_workers(1).build());
+        let _first = running.run_in_executor(None, move || told.recv().is_ok()).expect("it is taken");
+        let waits = begun(Box::pin(to_thread(move || sender.send("it ran")))).await;
+        assert!(thread::spawn(move || drop(waits)).join().is_ok());
+        // What comes to the loop later is done later.
+        assert_eq!(run_coroutine_threadsafe(async {}, &running.handle()).await, Ok(()));
+        go_on.send(()).expect("it waits");
+    })
+    .expect("it ends");
+    assert_eq!(done.recv().ok(), None);
+}
+
+#[test]
+fn who_waits_for_a_job_on_another_loop_than_before_is_told_so() {
+    let worker = EventLoop::builder().name("worker");
+    let worker = LoopThread::spawn_with("worker", worker).expect("there are threads");
+    let outcome = EventLoop::builder().name("main loop").run(async {
+        let (go_on, told) = mpsc::channel::<()>();
+        let waits = begun(Box::pin(to_thread(move || told.recv().is_ok()))).await;
+        let outcome = run_coroutine_threadsafe(waits, &worker).await;
+        go_on.send(()).expect("it waits");
+        outcome
+    });
+    let Ok(Ok(Err(JobError::WrongLoop(error)))) = outcome else { panic!("{outcome:?}") };
+    assert!(error.to_string().contains("main loop") && error.to_string().contains("worker"), "{error}");
 }

@@ -18,6 +18,7 @@ use crate::event_loop::{EventLoop, LoopInner};
 use crate::exception::PanicPolicy;
 use crate::executor::DefaultExecutor;
 use crate::handle::LoopHandle;
+use crate::lodging::Lodgers;
 use crate::reactor::{Reactor, WaitKind};
 use crate::run::run_on;
 use crate::sleep::Risen;
@@ -242,6 +243,7 @@ impl Builder {
             exception_handler: RefCell::new(None),
             executor: DefaultExecutor::default(),
             arrivals: Arrivals::default(),
+            lodgers: Lodgers::default(),
             panic_policy: self.panic_policy,
             fatal: RefCell::new(None),
             is_eager: self.is_eager,

@@ -35,6 +35,7 @@ use crate::errors::CloseRunning;
 use crate::exception::{ExceptionHandler, PanicPolicy};
 use crate::executor::DefaultExecutor;
 use crate::handle::LoopHandle;
+use crate::lodging::Lodgers;
 use crate::reactor::Reactor;
 use crate::sleep::Risen;
 use crate::task::{AnyTask, Seed, Task, TaskRecord};
@@ -111,6 +112,7 @@ pub(crate) struct LoopInner {
     pub(crate) fatal: RefCell<Option<Panicked>>,
     pub(crate) executor: DefaultExecutor,
     pub(crate) arrivals: Arrivals,
+    pub(crate) lodgers: Lodgers,
     pub(crate) debug: Debug,
     is_eager: bool,
 }
@@ -418,6 +420,7 @@ impl LoopInner {
         let handlers = (self.exception_handler.take(), self.debug.take_handler());
         timers.into_iter().for_each(|timer| run_callback(|| drop(timer)));
         self.arrivals.take_all().into_iter().for_each(|arrival| run_callback(|| drop(arrival)));
+        self.lodgers.take_all().for_each(|lodger| run_callback(|| drop(lodger)));
         self.executor.close();
         run_callback(|| drop(handlers.0));
         run_callback(|| drop(handlers.1));

@@ -1,15 +1,20 @@
 //! A loop and its jobs: `to_thread`, `run_in_executor`, and the default executor.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::panic::Location;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use perloop_bridge::CrossThreadFuture;
 
 use crate::current;
+use crate::errors::WrongLoop;
 use crate::event_loop::{EventLoop, InFlight};
 use crate::executor::{ExecutorError, ExecutorTimedOut, JobError, ThreadPoolExecutor};
+use crate::lodging::{Lodger, Lodging};
 use crate::loop_future::LoopFuture;
 use crate::timeout::timeout;
 use crate::wrap_future::wrap;
@@ -44,6 +49,8 @@ impl DefaultExecutor {
 /// Cancel safety: giving up the wait takes a function back that has not begun; one that has begun goes on, since nothing
 /// can stop a thread, and what it gives is dropped. On [virtual time](crate::Builder::virtual_time) the clock stands
 /// still until it has ended.
+///
+/// What it gives is plain data, `Send` if the function is, so that it may be part of what is submitted to another loop.
 ///
 /// How many run at once is bounded by the pool; a [`CapacityLimiter`](crate::CapacityLimiter) bounds one kind of use.
 ///
@@ -81,24 +88,48 @@ where
     T: Send + 'static,
     K: 'static,
 {
-    let future = {
-        let running = current::get_running_loop().unwrap_or_else(|error| panic!("to_thread: {error}"));
-        let source = running.hand_in(None, job)?;
-        // The value need not be `Clone`, as it is given to one.
-        let kept = (InFlight::on(&running), kept);
-        wrap(&running, source, Location::caller(), kept, |value| Rc::new(Cell::new(Some(value))))
-    };
-    let waits = Waits(future);
-    let slot = (&waits.0).await?;
-    Ok(slot.take().expect("nobody else knows of it"))
+    // All that it holds while it waits: plain data, so that it is `Send`.
+    let waits = Waits::begin(job, kept)?;
+    poll_fn(|cx| Waits::poll(&waits, cx)).await
 }
 
-/// The wait of one task for its job.
-struct Waits<T: 'static>(LoopFuture<T>);
+/// The wait of one task for its job. The value need not be `Clone`, as it is given to one.
+struct Waits<T: 'static>(RefCell<LoopFuture<Slot<T>>>);
 
-impl<T: 'static> Drop for Waits<T> {
-    fn drop(&mut self) {
-        self.0.cancel();
+type Slot<T> = Rc<Cell<Option<T>>>;
+
+impl<T: Send + 'static> Waits<T> {
+    fn begin<F, K>(job: F, kept: K) -> Result<Lodging<Self>, ExecutorError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        K: 'static,
+    {
+        let running = current::get_running_loop().unwrap_or_else(|error| panic!("to_thread: {error}"));
+        let source = running.hand_in(None, job)?;
+        let kept = (InFlight::on(&running), kept);
+        let future =
+            wrap(&running, source, Location::caller(), kept, |value| Rc::new(Cell::new(Some(value))));
+        Ok(Lodging::new(&running, Rc::new(Self(RefCell::new(future)))))
+    }
+
+    fn poll(waits: &Lodging<Self>, cx: &mut Context<'_>) -> Poll<Result<T, JobError>> {
+        if let Ok(Some(used_on)) = current::with_running(|running| {
+            (running.id() != waits.loop_id()).then(|| running.name().to_owned())
+        }) {
+            return Poll::Ready(Err(JobError::WrongLoop(WrongLoop {
+                belongs_to: waits.loop_name(),
+                used_on,
+            })));
+        }
+        let found = waits.get().expect("`to_thread` is polled on the loop on which it began");
+        let slot = ready!(Pin::new(&mut *found.0.borrow_mut()).poll(cx))?;
+        Poll::Ready(Ok(slot.take().expect("nobody else knows of it")))
+    }
+}
+
+impl<T: 'static> Lodger for Waits<T> {
+    fn leave(self: Rc<Self>) {
+        self.0.borrow().cancel();
     }
 }
 
