@@ -199,9 +199,55 @@ fn a_shutdown_gives_up_at_its_limit_and_its_job_goes_on() -> Result<(), RunError
         let moment = Duration::from_millis(1);
         let error = running.shutdown_default_executor(moment).await.expect_err("it goes on");
         assert_eq!(error.timeout(), moment);
+        go_on.send(()).expect("it still runs");
     })?;
-    go_on.send(()).expect("it still runs");
     assert_eq!(ends.recv(), Ok("opened"));
+    Ok(())
+}
+
+#[test]
+fn a_second_shutdown_waits_as_the_first_does_also_if_that_was_given_up() -> Result<(), RunError> {
+    let (job, has_begun, go_on) = gate();
+    perloop::run(async move {
+        let running = get_running_loop().expect("it runs");
+        let _job = running.run_in_executor(None, job).expect("it is taken");
+        has_begun.recv().expect("it begins");
+        let shut_down = || {
+            let running = running.clone();
+            create_task(async move { running.shutdown_default_executor(None).await })
+        };
+        let (first, second) = (shut_down(), shut_down());
+        yield_now().await;
+        yield_now().await;
+        first.cancel();
+        assert!(first.await.is_err_and(|error| error.is_cancelled()), "it does not join the threads");
+        assert!(!second.done());
+        let third = shut_down();
+        yield_now().await;
+        assert!(!third.done());
+        go_on.send(()).expect("it waits");
+        assert_eq!((second.await, third.await), (Ok(Ok(())), Ok(Ok(()))));
+    })
+}
+
+#[test]
+fn run_waits_for_jobs_also_if_a_shutdown_was_given_up() -> Result<(), RunError> {
+    let (job, has_begun, go_on) = gate();
+    let (sender, ended) = mpsc::channel();
+    perloop::run(async move {
+        let running = get_running_loop().expect("it runs");
+        let job = move || {
+            let opened = job();
+            thread::sleep(Duration::from_millis(20));
+            sender.send(opened).expect("somebody asks");
+        };
+        let _job = running.run_in_executor(None, job).expect("it is taken");
+        has_begun.recv().expect("it begins");
+        let error = running.shutdown_default_executor(Duration::ZERO).await.expect_err("it goes on");
+        assert_eq!(error.timeout(), Duration::ZERO);
+        go_on.send(()).expect("it waits");
+    })?;
+    assert_eq!(ended.try_recv(), Ok("opened"));
     Ok(())
 }
 

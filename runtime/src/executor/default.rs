@@ -8,12 +8,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use perloop_bridge::CrossThreadFuture;
+use perloop_bridge::{CrossThreadFuture, Promise};
 
 use crate::current;
-use crate::errors::WrongLoop;
+use crate::errors::{TaskError, WrongLoop};
 use crate::event_loop::{EventLoop, InFlight};
-use crate::executor::{ExecutorError, ExecutorTimedOut, JobError, ThreadPoolExecutor};
+use crate::executor::{ExecutorError, ExecutorTimedOut, JobError, Leaving, ThreadPoolExecutor};
 use crate::lodging::{Lodger, Lodging};
 use crate::loop_future::LoopFuture;
 use crate::timeout::timeout;
@@ -24,6 +24,14 @@ use crate::wrap_future::wrap;
 pub(crate) struct DefaultExecutor {
     pool: RefCell<Option<Rc<ThreadPoolExecutor>>>,
     is_shut: Cell<bool>,
+    /// The pool that was shut down, for all who wait for its jobs.
+    ending: RefCell<Option<Rc<Ending>>>,
+}
+
+/// A pool that takes no more jobs.
+struct Ending {
+    ended: CrossThreadFuture<()>,
+    threads: Leaving,
 }
 
 impl DefaultExecutor {
@@ -39,6 +47,33 @@ impl DefaultExecutor {
     pub(crate) fn close(&self) {
         self.is_shut.set(true);
         drop(self.pool.take());
+        drop(self.ending.take());
+    }
+
+    /// Has the pool take no more jobs. None: there never was one.
+    fn shut_down(&self) -> Option<Rc<Ending>> {
+        self.is_shut.set(true);
+        let pool = self.pool.take();
+        // Nobody else has it but a submission that is not over, further up the stack.
+        if let Some(Ok(pool)) = pool.map(Rc::try_unwrap) {
+            let (ended, threads) = pool.end();
+            let _none = self.ending.replace(Some(Rc::new(Ending { ended, threads })));
+        }
+        self.ending.borrow().clone()
+    }
+}
+
+impl Ending {
+    /// The end of the jobs, for one who waits: that one gives up changes nothing for the others.
+    fn news(&self) -> LoopFuture<()> {
+        let running =
+            current::get_running_loop().unwrap_or_else(|error| panic!("shutdown_default_executor: {error}"));
+        let (mut promise, news) = Promise::new();
+        self.ended.add_done_callback(move |_| {
+            // It is refused if the wait was given up.
+            let _set = promise.set_result(());
+        });
+        wrap(&running, news, Location::caller(), InFlight::on(&running), |()| ())
     }
 }
 
@@ -226,7 +261,9 @@ impl EventLoop {
     ///
     /// On virtual time the clock stands still until the jobs are over, so that the limit is never reached.
     ///
-    /// Cancel safety: if the wait is given up the executor ends all the same.
+    /// It can be called again, by several at once too: each waits, with a limit of its own.
+    ///
+    /// Cancel safety: if the wait is given up the executor ends all the same, and the next call waits for it.
     ///
     /// # Errors
     /// If the time was up first; asyncio has a warning for that, and so has `tracing` here. The jobs go on.
@@ -253,27 +290,21 @@ impl EventLoop {
         &self,
         limit: impl Into<Option<Duration>>,
     ) -> Result<(), ExecutorTimedOut> {
-        self.0.executor.is_shut.set(true);
-        let Some(pool) = self.0.executor.pool.take() else { return Ok(()) };
-        // Nobody else has it but a submission that is not over, further up the stack.
-        let Ok(pool) = Rc::try_unwrap(pool) else { return Ok(()) };
-        let (ended, threads) = pool.end();
-        let limit = limit.into();
-        let ended = {
-            let running = current::get_running_loop()
-                .unwrap_or_else(|error| panic!("shutdown_default_executor: {error}"));
-            wrap(&running, ended, Location::caller(), InFlight::on(&running), |()| ())
+        let Some(ending) = self.0.executor.shut_down() else { return Ok(()) };
+        let (ended, limit) = (ending.news(), limit.into());
+        let jobs = async {
+            match ended.await {
+                // Not the end of the jobs, but of this wait.
+                Err(TaskError::Cancelled(cancelled)) => match cancelled.raise().await {},
+                ended => ended,
+            }
         };
-        match (timeout(limit, ended).await, limit) {
-            (Err(_), Some(timeout)) => {
-                tracing::warn!(target: "perloop", event_loop = self.name(), ?timeout, "the default executor's jobs did not end in time");
-                Err(ExecutorTimedOut { timeout })
-            }
-            _ => {
-                // Each has run its last line, so this takes no time.
-                threads.join();
-                Ok(())
-            }
+        if let (Err(_), Some(timeout)) = (timeout(limit, jobs).await, limit) {
+            tracing::warn!(target: "perloop", event_loop = self.name(), ?timeout, "the default executor's jobs did not end in time");
+            return Err(ExecutorTimedOut { timeout });
         }
+        // Each has run its last line, so this takes no time.
+        ending.threads.join();
+        Ok(())
     }
 }

@@ -143,9 +143,9 @@ impl Error for JobError {
 ///     let _job = running.run_in_executor(None, move || told.recv().is_ok())?;
 ///     let error = running.shutdown_default_executor(Duration::ZERO).await.unwrap_err();
 ///     assert_eq!(error.timeout(), Duration::ZERO);
+///     go_on.send(())?; // or `run` waits for it, up to five minutes
 ///     Ok::<(), Box<dyn std::error::Error>>(())
 /// })??;
-/// go_on.send(())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

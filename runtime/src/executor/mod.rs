@@ -244,7 +244,7 @@ impl Pool {
 
 impl Leaving {
     /// Blocks until all of them have ended, but for the caller.
-    fn join(self) {
+    fn join(&self) {
         let own = thread::current().id();
         for thread in self.0.try_iter().filter(|thread| thread.thread().id() != own) {
             // Panics of jobs end in them.
