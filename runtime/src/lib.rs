@@ -213,6 +213,7 @@ mod locks;
 mod lodging;
 mod loop_future;
 mod loop_thread;
+mod nested_drop;
 mod notice;
 mod places;
 mod queues;

@@ -16,6 +16,7 @@ use crate::cancel::Cancelled;
 use crate::current;
 use crate::errors::{SetError, TaskError, WrongLoop};
 use crate::event_loop::{EventLoop, WeakLoop};
+use crate::nested_drop::drop_nested;
 use crate::task::done::{Waiting, Watchers};
 use crate::task::{AnyTask, Awaited, CallbackKey, Failure, Task, step};
 
@@ -220,6 +221,15 @@ impl Core {
         }
         self.error.replace(Some(error));
         self.stage.set(Stage::Failed);
+    }
+}
+
+impl Drop for Core {
+    /// What it is made of may be made of others in turn.
+    fn drop(&mut self) {
+        if let Some(children) = self.children.take() {
+            drop_nested(children);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use perloop::{
     EventLoop, ExceptionContext, LoopFuture, Panicked, SetError, TaskError, catch_cancelled, create_future,
-    create_task, ensure_future, get_running_loop, sleep, yield_now,
+    create_task, ensure_future, gather, get_running_loop, shield, sleep, yield_now,
 };
 
 /// What happened, in order.
@@ -179,4 +179,58 @@ fn values_are_cloned_and_dropped_outside_of_every_borrow() {
         yield_now().await;
         assert!(future.set_result(Reenters(Some(future.clone()))).is_err(), "and the value is dropped");
     });
+}
+
+/// Longer than a thread's stack has room for.
+const LINKS: usize = 20_000;
+
+#[test]
+fn a_long_chain_of_shields_is_dropped_link_by_link() {
+    perloop::run(async {
+        let inner = create_future::<()>();
+        let outer = (0..LINKS).fold(inner.clone(), |inner, _| shield(inner));
+        drop(outer);
+        assert_eq!(inner.set_result(()), Ok(()));
+        // And one that its loop leaves behind.
+        Some((0..LINKS).fold(create_future::<()>(), |inner, _| shield(inner)))
+    })
+    .map(drop)
+    .expect("main ends");
+}
+
+#[test]
+fn a_long_chain_of_gathers_is_dropped_link_by_link() {
+    perloop::run(async {
+        let inner = create_future::<()>();
+        let outer = (0..LINKS).fold(inner.clone(), |inner, _| gather([inner]).share(drop));
+        drop(outer);
+        assert_eq!(inner.set_result(()), Ok(()));
+    })
+    .expect("main ends");
+}
+
+#[test]
+fn a_long_chain_of_callbacks_is_dropped_link_by_link() {
+    perloop::run(async {
+        let link = |inner: LoopFuture<()>, _| {
+            let outer = create_future::<()>();
+            outer.add_done_callback(move |_| drop(inner));
+            outer
+        };
+        drop((0..LINKS).fold(create_future::<()>(), link));
+    })
+    .expect("main ends");
+}
+
+#[test]
+fn a_long_chain_of_tasks_that_hold_each_other_is_dropped_link_by_link() {
+    perloop::run(async {
+        let link = |inner: LoopFuture<()>, _| {
+            shield(ensure_future(create_task(async move {
+                inner.await.ok();
+            })))
+        };
+        drop((0..LINKS).fold(create_future::<()>(), link));
+    })
+    .expect("main ends");
 }

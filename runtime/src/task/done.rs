@@ -13,6 +13,7 @@ use perloop_bridge::{Call, CallRef, Ready, TaskRef};
 use crate::current;
 use crate::errors::{TaskError, WrongLoop};
 use crate::event_loop::{EventLoop, run_callback, run_callback_of};
+use crate::nested_drop::drop_nested;
 use crate::places::Places;
 use crate::shield;
 use crate::task::awaited::Awaited;
@@ -179,7 +180,7 @@ impl Drop for Watchers {
     /// The loop was closed, or the last handle dropped, before the end. Each of them is foreign code, and may panic.
     fn drop(&mut self) {
         for watch in self.take_all() {
-            run_callback(|| drop(watch));
+            run_callback(|| drop_nested(watch));
         }
     }
 }
