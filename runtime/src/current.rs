@@ -11,6 +11,8 @@ thread_local! {
     static CURRENT: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
     /// Was `set_event_loop` ever called here? Then `get_event_loop` makes none.
     static WAS_SET: Cell<bool> = const { Cell::new(false) };
+    /// How many loops were made here without a name.
+    static NAMELESS: Cell<u32> = const { Cell::new(0) };
     static OWNED: RefCell<OwnedLoops> = const { RefCell::new(OwnedLoops(Vec::new())) };
 }
 
@@ -35,6 +37,13 @@ pub(crate) fn find_owned_by(is_it: impl Fn(&EventLoop) -> bool) -> Option<EventL
         owned.borrow().0.iter().filter_map(WeakLoop::upgrade).find(|event_loop| is_it(event_loop))
     };
     OWNED.try_with(find).ok().flatten()
+}
+
+/// Counts the loops of this thread that are made without a name, from one on.
+pub(crate) fn next_nameless() -> u32 {
+    let next = NAMELESS.get().wrapping_add(1);
+    NAMELESS.set(next);
+    next
 }
 
 /// Notes a new loop, to be closed when the thread ends.

@@ -27,6 +27,29 @@ fn thread_and_loop_have_the_name() {
 }
 
 #[test]
+fn no_two_loops_of_a_thread_have_a_name_that_nobody_gave() {
+    let names = || {
+        let make = || new_event_loop().unwrap().name().to_owned();
+        (make(), EventLoop::builder().name("index").build().unwrap().name().to_owned(), make())
+    };
+    let named = thread::Builder::new().name("io".to_owned()).spawn(names).unwrap().join().unwrap();
+    assert_eq!(named.0, "loop of thread 'io'");
+    assert_eq!((named.1.as_str(), named.2.as_str()), ("index", "loop 2 of thread 'io'"));
+    let unnamed = [thread::spawn(names), thread::spawn(names)].map(|thread| thread.join().unwrap());
+    assert_ne!(unnamed[0].0, unnamed[1].0);
+    assert_ne!(unnamed[0].0, unnamed[0].2);
+}
+
+#[test]
+fn what_belongs_to_another_loop_of_the_thread_is_told_by_two_names() {
+    let (one, other) = (new_event_loop().unwrap(), new_event_loop().unwrap());
+    let future = one.create_future::<()>();
+    let error = other.run_until_complete(future).unwrap().unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains(one.name()) && text.contains(other.name()) && one.name() != other.name(), "{text}");
+}
+
+#[test]
 fn odd_names_are_an_error_or_a_name() {
     let nul = LoopThread::spawn("with a \0 in it").unwrap_err();
     assert_eq!(nul.kind(), std::io::ErrorKind::InvalidInput);

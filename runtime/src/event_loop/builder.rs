@@ -65,7 +65,8 @@ impl Builder {
         }
     }
 
-    /// Sets the loop's name, for errors, events and `WouldDeadlock`'s path. By default it is made from the thread's.
+    /// Sets the loop's name, for errors, events and `WouldDeadlock`'s path. By default it is made from the
+    /// thread's, with a number from the thread's second such loop on.
     ///
     /// # Examples
     /// ```
@@ -219,10 +220,7 @@ impl Builder {
     pub fn build(self) -> io::Result<EventLoop> {
         let reactor = Reactor::new(self.wait)?;
         let guest_fd: OwnedFd = reactor.as_fd().try_clone_to_owned()?;
-        let name = self.name.unwrap_or_else(|| match std::thread::current().name() {
-            Some(thread) => format!("loop of thread '{thread}'"),
-            None => "loop of an unnamed thread".to_owned(),
-        });
+        let name = self.name.unwrap_or_else(default_name);
         let home = Home::new(name, self.spin, reactor.bell());
         let timers = Rc::new(RefCell::new(Timers::new()));
         let event_loop = EventLoop(Rc::new(LoopInner {
@@ -277,5 +275,18 @@ impl Builder {
     #[track_caller]
     pub fn run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
         run_on(self, Location::caller(), main)
+    }
+}
+
+/// Errors name two loops of one thread: they must differ.
+fn default_name() -> String {
+    let number = match current::next_nameless() {
+        1 => String::new(),
+        number => format!(" {number}"),
+    };
+    let thread = std::thread::current();
+    match thread.name() {
+        Some(name) => format!("loop{number} of thread '{name}'"),
+        None => format!("loop{number} of unnamed thread {:?}", thread.id()),
     }
 }

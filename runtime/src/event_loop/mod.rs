@@ -150,7 +150,8 @@ impl EventLoop {
         Builder::new()
     }
 
-    /// Returns the loop's name, given by the builder or made up from the thread's.
+    /// Returns the loop's name, given by the builder or made up from the thread's, where the second is `loop 2 of
+    /// thread 'io'`.
     ///
     /// # Examples
     /// ```
