@@ -449,3 +449,23 @@ fn a_burst_of_puts_goes_past_all_getters_that_were_asked_to_stop_and_wakes_the_o
         assert_eq!((taken.borrow().len(), queue.qsize()), (30, 10));
     });
 }
+
+#[test]
+fn clones_are_the_same_queue_whatever_its_kind() {
+    run(async {
+        let (first_in, last_in, least) = (Queue::new(1), LifoQueue::new(0), PriorityQueue::new(0));
+        let putter = create_task({
+            let (first_in, last_in, least) = (first_in.clone(), last_in.clone(), least.clone());
+            async move {
+                for item in [2, 1] {
+                    last_in.put_nowait(item).unwrap();
+                    least.put_nowait(item).unwrap();
+                    first_in.put(item).await.unwrap();
+                }
+            }
+        });
+        assert_eq!((first_in.get().await, first_in.get().await), (Ok(2), Ok(1)));
+        putter.await.unwrap();
+        assert_eq!((last_in.get_nowait(), least.get_nowait()), (Ok(1), Ok(1)));
+    });
+}

@@ -40,7 +40,9 @@ impl CapacityLimiter {
     /// Makes one of `total` tokens.
     ///
     /// # Panics
-    /// If it is zero.
+    /// If it is zero: nobody could ever have a token, since tokens only come back from who had one. (A
+    /// [`Semaphore`](crate::Semaphore) may begin with none, as anybody can `release` one; a
+    /// [`Barrier`](crate::Barrier) of none is an `Err`, as it is a `ValueError` in asyncio.)
     ///
     /// # Examples
     /// ```

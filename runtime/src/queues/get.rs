@@ -37,14 +37,14 @@ impl<'a, T, O: Order<T>> Get<'a, T, O> {
     #[cold]
     fn wait(&mut self, cx: &Context<'_>) -> Poll<Result<T, QueueShutDown>> {
         self.queue.check_loop("get");
-        self.ticket = Some(self.queue.getters.enter(cx));
+        self.ticket = Some(self.queue.0.getters.enter(cx));
         step::note_wait();
         Poll::Pending
     }
 
     /// Polled while in line, or as it was woken.
     fn must_wait(&self, cx: &Context<'_>) -> bool {
-        let waits = self.ticket.is_some_and(|ticket| self.queue.getters.must_wait(ticket, cx));
+        let waits = self.ticket.is_some_and(|ticket| self.queue.0.getters.must_wait(ticket, cx));
         if waits {
             step::note_wait();
         }
@@ -77,10 +77,10 @@ impl<T, O: Order<T>> Drop for Get<'_, T, O> {
     /// Given up. Was it woken, and there is an item, then the next one is woken in its place.
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket
-            && !self.queue.getters.leave(ticket)
+            && !self.queue.0.getters.leave(ticket)
             && !self.queue.empty()
         {
-            self.queue.getters.wake_next();
+            self.queue.0.getters.wake_next();
         }
     }
 }

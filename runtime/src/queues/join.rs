@@ -39,10 +39,10 @@ impl<'a, T, O: Order<T>> Join<'a, T, O> {
     }
 
     fn poll_state(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let joiners = &self.queue.joiners;
+        let joiners = &self.queue.0.joiners;
         match self.state {
             State::Over => Poll::Ready(()),
-            State::New if self.queue.unfinished.get() == 0 => Poll::Ready(()),
+            State::New if self.queue.0.unfinished.get() == 0 => Poll::Ready(()),
             State::New => {
                 self.queue.check_loop("join");
                 self.state = State::Waiting(joiners.enter(cx));
@@ -72,7 +72,7 @@ impl<T, O: Order<T>> Future for Join<'_, T, O> {
 impl<T, O: Order<T>> Drop for Join<'_, T, O> {
     fn drop(&mut self) {
         if let State::Waiting(ticket) = self.state {
-            self.queue.joiners.leave(ticket);
+            self.queue.0.joiners.leave(ticket);
         }
     }
 }

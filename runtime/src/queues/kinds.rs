@@ -37,6 +37,13 @@ impl<T> Deref for LifoQueue<T> {
     }
 }
 
+impl<T> Clone for LifoQueue<T> {
+    /// It is the same queue.
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
 impl<T> Default for LifoQueue<T> {
     /// Without a maximum.
     fn default() -> Self {
@@ -82,6 +89,13 @@ impl<T: Ord> Deref for PriorityQueue<T> {
 
     fn deref(&self) -> &Self::Target {
         &self.0
+    }
+}
+
+impl<T: Ord> Clone for PriorityQueue<T> {
+    /// It is the same queue.
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 

@@ -13,6 +13,7 @@ mod put;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::rc::Rc;
 
 use line::Line;
 
@@ -28,19 +29,18 @@ use crate::current;
 /// A queue between tasks of a loop: asyncio's `Queue`. It gives the items in the order in which they were put;
 /// [`LifoQueue`] and [`PriorityQueue`] give them in another one and are else the same.
 ///
-/// Put it into an [`Rc`](std::rc::Rc) to have several tasks use it, or lend it. It belongs to one thread, and to the loop
-/// on which it is first waited for. What need not wait does not suspend. Who waits is served in the order of asking;
+/// Clones are the same queue, for several tasks to use; none of them can leave the thread. It belongs to the loop on
+/// which it is first waited for. What need not wait does not suspend. Who waits is served in the order of asking;
 /// a task that runs and finds an item, or room, takes it at once, even if another one was woken for it.
 ///
 /// # Examples
 /// ```
-/// use std::rc::Rc;
 /// use perloop::{Queue, QueueShutDown, create_task};
 ///
 /// perloop::run(async {
-///     let queue = Rc::new(Queue::new(2)); // `put` waits while it holds two
+///     let queue = Queue::new(2); // `put` waits while it holds two
 ///     let worker = create_task({
-///         let queue = Rc::clone(&queue);
+///         let queue = queue.clone();
 ///         async move {
 ///             let mut sum = 0;
 ///             while let Ok(number) = queue.get().await {
@@ -60,7 +60,9 @@ use crate::current;
 /// })?;
 /// # Ok::<(), perloop::RunError>(())
 /// ```
-pub struct Queue<T, O: Order<T> = Fifo<T>> {
+pub struct Queue<T, O: Order<T> = Fifo<T>>(Rc<Inner<T, O>>);
+
+struct Inner<T, O> {
     items: RefCell<O>,
     maxsize: usize,
     /// Items that were put, and for which `task_done` was not called yet.
@@ -91,7 +93,7 @@ impl<T> Queue<T> {
 
 impl<T, O: Order<T>> Queue<T, O> {
     fn with_order(maxsize: usize) -> Self {
-        Self {
+        Self(Rc::new(Inner {
             items: RefCell::default(),
             maxsize,
             unfinished: Cell::new(0),
@@ -101,7 +103,7 @@ impl<T, O: Order<T>> Queue<T, O> {
             joiners: Line::default(),
             loop_id: Cell::new(None),
             _items: std::marker::PhantomData,
-        }
+        }))
     }
 
     /// Puts an item in, and waits for room if there is none: asyncio's `put`. A putter that has waited longer is served
@@ -121,7 +123,7 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// use perloop::{Queue, create_task, yield_now};
     ///
     /// perloop::run(async {
-    ///     let queue = std::rc::Rc::new(Queue::new(1));
+    ///     let queue = Queue::new(1);
     ///     queue.put("first").await.expect("it is open");
     ///     let second = create_task({
     ///         let queue = queue.clone();
@@ -156,7 +158,7 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// use perloop::{Queue, create_task, yield_now};
     ///
     /// perloop::run(async {
-    ///     let queue = std::rc::Rc::new(Queue::new(0));
+    ///     let queue = Queue::new(0);
     ///     let getter = create_task({
     ///         let queue = queue.clone();
     ///         async move { queue.get().await }
@@ -187,16 +189,16 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// ```
     #[inline]
     pub fn put_nowait(&self, item: T) -> Result<(), PutNowaitError<T>> {
-        if self.is_shut_down.get() {
+        if self.0.is_shut_down.get() {
             return Err(PutNowaitError::ShutDown(item));
         }
         if self.full() {
             return Err(PutNowaitError::Full(item));
         }
-        self.unfinished.set(self.unfinished.get() + 1);
+        self.0.unfinished.set(self.0.unfinished.get() + 1);
         // An item's `Ord`, which is foreign code, may panic: the item is in the heap all the same.
-        let _wakes = Wakes(&self.getters);
-        self.items.borrow_mut().push(item);
+        let _wakes = Wakes(&self.0.getters);
+        self.0.items.borrow_mut().push(item);
         Ok(())
     }
 
@@ -217,13 +219,13 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// ```
     #[inline]
     pub fn get_nowait(&self) -> Result<T, GetNowaitError> {
-        let taken = self.items.borrow_mut().pop();
+        let taken = self.0.items.borrow_mut().pop();
         match taken {
             Some(item) => {
-                self.putters.wake_next();
+                self.0.putters.wake_next();
                 Ok(item)
             }
-            None if self.is_shut_down.get() => Err(GetNowaitError::ShutDown),
+            None if self.0.is_shut_down.get() => Err(GetNowaitError::ShutDown),
             None => Err(GetNowaitError::Empty),
         }
     }
@@ -246,7 +248,7 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// # Ok::<(), perloop::PutNowaitError<&str>>(())
     /// ```
     pub fn task_done(&self) -> Result<(), TaskDoneTooOften> {
-        let left = self.unfinished.get().checked_sub(1).ok_or(TaskDoneTooOften)?;
+        let left = self.0.unfinished.get().checked_sub(1).ok_or(TaskDoneTooOften)?;
         self.set_unfinished(left);
         Ok(())
     }
@@ -264,7 +266,7 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// use perloop::{Queue, create_task, yield_now};
     ///
     /// perloop::run(async {
-    ///     let queue = std::rc::Rc::new(Queue::new(0));
+    ///     let queue = Queue::new(0);
     ///     queue.put("work").await.expect("it is open");
     ///     let joiner = create_task({
     ///         let queue = queue.clone();
@@ -301,15 +303,15 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// # Ok::<(), perloop::RunError>(())
     /// ```
     pub fn shutdown(&self, immediate: bool) {
-        self.is_shut_down.set(true);
+        self.0.is_shut_down.set(true);
         // They are dropped when all is said: destructors are foreign code.
         let _thrown_away = immediate.then(|| {
-            let items = self.items.take();
-            self.set_unfinished(self.unfinished.get().saturating_sub(items.len()));
+            let items = self.0.items.take();
+            self.set_unfinished(self.0.unfinished.get().saturating_sub(items.len()));
             items
         });
-        self.getters.wake_all();
-        self.putters.wake_all();
+        self.0.getters.wake_all();
+        self.0.putters.wake_all();
     }
 
     /// Returns how many items are in it: asyncio's `qsize`.
@@ -324,7 +326,7 @@ impl<T, O: Order<T>> Queue<T, O> {
     #[doc(alias = "len")]
     #[inline]
     pub fn qsize(&self) -> usize {
-        self.items.borrow().len()
+        self.0.items.borrow().len()
     }
 
     /// Says whether there is no item in it: asyncio's `empty`.
@@ -347,7 +349,7 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// ```
     #[inline]
     pub fn full(&self) -> bool {
-        self.maxsize > 0 && self.qsize() >= self.maxsize
+        self.0.maxsize > 0 && self.qsize() >= self.0.maxsize
     }
 
     /// Returns how many items it holds at most; zero is any number: asyncio's `maxsize`.
@@ -357,13 +359,13 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// assert_eq!(perloop::Queue::<i32>::new(8).maxsize(), 8);
     /// ```
     pub fn maxsize(&self) -> usize {
-        self.maxsize
+        self.0.maxsize
     }
 
     fn set_unfinished(&self, left: usize) {
-        self.unfinished.set(left);
+        self.0.unfinished.set(left);
         if left == 0 {
-            self.joiners.wake_all();
+            self.0.joiners.wake_all();
         }
     }
 
@@ -373,8 +375,8 @@ impl<T, O: Order<T>> Queue<T, O> {
             Ok(running) => running,
             Err(error) => panic!("queue: {act}: {error}"),
         };
-        let own = self.loop_id.get().unwrap_or(running);
-        self.loop_id.set(Some(own));
+        let own = self.0.loop_id.get().unwrap_or(running);
+        self.0.loop_id.set(Some(own));
         assert!(
             own == running,
             "queue: {act}: it was waited for on another event loop before; make a queue for each loop"
@@ -392,6 +394,13 @@ impl Drop for Wakes<'_> {
     }
 }
 
+impl<T, O: Order<T>> Clone for Queue<T, O> {
+    /// It is the same queue.
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
 impl<T, O: Order<T>> Default for Queue<T, O> {
     /// Without a maximum.
     fn default() -> Self {
@@ -402,10 +411,10 @@ impl<T, O: Order<T>> Default for Queue<T, O> {
 impl<T, O: Order<T>> fmt::Debug for Queue<T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
-            .field("qsize", &self.items.try_borrow().map_or(0, |items| items.len()))
-            .field("maxsize", &self.maxsize)
-            .field("unfinished", &self.unfinished.get())
-            .field("shut_down", &self.is_shut_down.get())
+            .field("qsize", &self.0.items.try_borrow().map_or(0, |items| items.len()))
+            .field("maxsize", &self.0.maxsize)
+            .field("unfinished", &self.0.unfinished.get())
+            .field("shut_down", &self.0.is_shut_down.get())
             .finish_non_exhaustive()
     }
 }

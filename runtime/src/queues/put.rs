@@ -43,14 +43,14 @@ impl<'a, T, O: Order<T>> Put<'a, T, O> {
     fn wait(&mut self, item: T, cx: &Context<'_>) -> Poll<Result<(), QueueShutDown<T>>> {
         self.queue.check_loop("put");
         self.item = Some(item);
-        self.ticket = Some(self.queue.putters.enter(cx));
+        self.ticket = Some(self.queue.0.putters.enter(cx));
         step::note_wait();
         Poll::Pending
     }
 
     /// Polled while in line, or as it was woken.
     fn must_wait(&self, cx: &Context<'_>) -> bool {
-        let waits = self.ticket.is_some_and(|ticket| self.queue.putters.must_wait(ticket, cx));
+        let waits = self.ticket.is_some_and(|ticket| self.queue.0.putters.must_wait(ticket, cx));
         if waits {
             step::note_wait();
         }
@@ -82,10 +82,10 @@ impl<T, O: Order<T>> Drop for Put<'_, T, O> {
     /// Given up. Was it woken, and there is room, then the next one is woken in its place.
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket
-            && !self.queue.putters.leave(ticket)
+            && !self.queue.0.putters.leave(ticket)
             && !self.queue.full()
         {
-            self.queue.putters.wake_next();
+            self.queue.0.putters.wake_next();
         }
     }
 }
