@@ -36,9 +36,9 @@ use crate::task::{Awaited, Waitable};
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use perloop::{ReturnWhen, Waitable, create_task, sleep, wait};
+/// use perloop::{EventLoop, ReturnWhen, Waitable, create_task, sleep, wait};
 ///
-/// perloop::run(async {
+/// EventLoop::builder().virtual_time().run(async {
 ///     let tasks = [2, 1].map(|n| create_task(sleep(Duration::from_millis(n))));
 ///     let found = wait(&tasks, ReturnWhen::FirstCompleted, None).await?;
 ///     assert_eq!((found.done, found.pending), (vec![1], vec![0]));
