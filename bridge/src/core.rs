@@ -161,12 +161,12 @@ impl LoopCore {
         if self.is_inherited() {
             Refusal::Forked(Forked)
         } else {
-            Refusal::LoopClosed(LoopClosed { name: self.name.clone() })
+            Refusal::LoopClosed(LoopClosed::new(self.name.clone()))
         }
     }
 
     pub(crate) fn died(&self) -> LoopDied {
-        LoopDied { name: self.name.clone() }
+        LoopDied::new(self.name.clone())
     }
 
     /// Pushes a node on behalf of somebody who has set `NOTIFIED` and holds nothing of the loop (rule 8).

@@ -7,6 +7,22 @@ use std::fmt;
 use crate::foreign::drop_payload;
 use crate::sync::{Arc, Mutex, lock};
 
+/// What an error tells. Each task has room for an error, which hardly any has, so that it is a word large.
+#[derive(Clone, PartialEq, Eq)]
+struct Apart<T>(Box<T>);
+
+impl<T> Apart<T> {
+    fn new(told: T) -> Self {
+        Self(Box::new(told))
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Apart<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The loop is closed, or was closed before it took the work up: nothing of it ran. asyncio's
 /// `RuntimeError: Event loop is closed`.
 ///
@@ -20,7 +36,7 @@ use crate::sync::{Arc, Mutex, lock};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoopClosed {
-    pub(crate) name: String,
+    name: Apart<String>,
 }
 
 impl LoopClosed {
@@ -32,7 +48,7 @@ impl LoopClosed {
     /// assert_eq!(perloop::LoopClosed::new("worker"), perloop::LoopClosed::new("worker".to_owned()));
     /// ```
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into() }
+        Self { name: Apart::new(name.into()) }
     }
 
     /// Returns the loop's name.
@@ -43,13 +59,13 @@ impl LoopClosed {
     /// assert_eq!(perloop::LoopClosed::new("worker").loop_name(), "worker");
     /// ```
     pub fn loop_name(&self) -> &str {
-        &self.name
+        &self.name.0
     }
 }
 
 impl fmt::Display for LoopClosed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "event loop '{}' is closed; submit to a loop that is open, or make a new one", self.name)
+        write!(f, "event loop '{}' is closed; submit to a loop that is open, or make a new one", self.name.0)
     }
 }
 
@@ -74,10 +90,14 @@ impl Error for LoopClosed {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoopDied {
-    pub(crate) name: String,
+    name: Apart<String>,
 }
 
 impl LoopDied {
+    pub(crate) fn new(name: String) -> Self {
+        Self { name: Apart::new(name) }
+    }
+
     /// Returns the loop's name.
     ///
     /// # Examples
@@ -95,13 +115,13 @@ impl LoopDied {
     /// assert_eq!(died.loop_name(), "worker");
     /// ```
     pub fn loop_name(&self) -> &str {
-        &self.name
+        &self.name.0
     }
 }
 
 impl fmt::Display for LoopDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.name;
+        let name = &self.name.0;
         write!(
             f,
             "event loop '{name}' died before the work was done; its thread ended or panicked, see `LoopThread::join`"
@@ -146,7 +166,7 @@ impl Error for Forked {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WouldDeadlock {
-    pub(crate) path: Vec<String>,
+    path: Apart<Vec<String>>,
 }
 
 impl WouldDeadlock {
@@ -158,7 +178,11 @@ impl WouldDeadlock {
     /// assert_eq!(perloop::WouldDeadlock::of_loop("ui").path().len(), 1);
     /// ```
     pub fn of_loop(name: impl Into<String>) -> Self {
-        Self { path: vec![name.into()] }
+        Self::of_path(vec![name.into()])
+    }
+
+    pub(crate) fn of_path(path: Vec<String>) -> Self {
+        Self { path: Apart::new(path) }
     }
 
     /// Returns the names of the loops in the circle: each one's thread waits for the next, the last one for the
@@ -170,17 +194,17 @@ impl WouldDeadlock {
     /// assert_eq!(perloop::WouldDeadlock::of_loop("ui").path(), ["ui"]);
     /// ```
     pub fn path(&self) -> &[String] {
-        &self.path
+        &self.path.0
     }
 }
 
 impl fmt::Display for WouldDeadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "blocking here would deadlock: ")?;
-        for name in &self.path {
+        for name in self.path() {
             write!(f, "'{name}' waits for ")?;
         }
-        let first = self.path.first().map_or("itself", String::as_str);
+        let first = self.path().first().map_or("itself", String::as_str);
         write!(f, "'{first}'; await the future instead, or block in a thread that owns no loop")
     }
 }

@@ -171,7 +171,7 @@ impl Remote {
     /// assert_eq!(error.path(), ["doc"]);
     /// ```
     pub fn check_foreign(&self) -> Result<(), WouldDeadlock> {
-        if self.is_home() { Err(WouldDeadlock { path: vec![self.0.name.clone()] }) } else { Ok(()) }
+        if self.is_home() { Err(WouldDeadlock::of_loop(self.0.name.clone())) } else { Ok(()) }
     }
 
     /// Says whether the two are handles of the same loop.

@@ -85,5 +85,6 @@ fn c_send_sync_matrix() {
 fn handles_are_small() {
     assert_eq!(size_of::<Remote>(), size_of::<usize>());
     assert_eq!(size_of::<Option<TaskRef>>(), size_of::<usize>());
+    assert_eq!(size_of::<Result<u64, FutureError>>(), 2 * size_of::<usize>());
     assert!(size_of::<CrossThreadFuture<[u8; 100]>>() <= 6 * size_of::<usize>());
 }

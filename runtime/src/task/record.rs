@@ -94,6 +94,14 @@ pub(crate) struct TaskRecord {
     apart: OnceCell<Box<Apart>>,
     loop_id: u32,
     pub(crate) has_begun: Cell<bool>,
+    _kind: Kind,
+}
+
+/// All have one. Its other values are free for the cell, to say that there is no record: cells hide theirs.
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
+enum Kind {
+    Record,
 }
 
 #[derive(Debug, Default)]
@@ -120,6 +128,7 @@ impl TaskRecord {
             apart: seed.named.map(|named| OnceCell::from(Box::new(Apart::named(named)))).unwrap_or_default(),
             loop_id: of.id(),
             has_begun: Cell::new(false),
+            _kind: Kind::Record,
         }
     }
 
@@ -282,6 +291,7 @@ mod tests {
     #[test]
     fn names_spans_and_contexts_lie_apart_from_a_task_s_record() {
         assert_eq!(size_of::<TaskRecord>(), 32);
+        assert_eq!(size_of::<Option<Option<TaskRecord>>>(), 32);
         assert_eq!(size_of::<Seed>(), 2 * size_of::<usize>());
         assert_eq!(size_of::<OnceCell<Box<Named>>>(), size_of::<usize>());
     }
