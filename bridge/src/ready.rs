@@ -96,6 +96,9 @@ impl fmt::Debug for CallRef {
     }
 }
 
+/// Entries for which a list keeps room, so that only one that was long gives room back.
+const SPARE: usize = 8 << 10;
+
 /// The list. Nearly all of it are tasks, so that callbacks, which are wider, lie apart, in the same order.
 #[derive(Default)]
 pub(crate) struct ReadyList {
@@ -129,12 +132,12 @@ impl ReadyList {
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Ready> {
-        Some(match self.entries.pop_front()? {
+        Some(match pop_front(&mut self.entries)? {
             Entry::Step(task) => Ready::Step(task),
             Entry::Adopt(task) => Ready::Adopt(task),
             Entry::Publish(task) => Ready::Publish(task),
             Entry::Handed(call) => Ready::Handed(call),
-            Entry::Call => Ready::Call(self.calls.pop_front()?),
+            Entry::Call => Ready::Call(pop_front(&mut self.calls)?),
         })
     }
 
@@ -146,6 +149,21 @@ impl ReadyList {
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+}
+
+/// Takes the first one out. Room that was for many more than are left is given back.
+#[inline]
+fn pop_front<T>(list: &mut VecDeque<T>) -> Option<T> {
+    if list.capacity() > 8 * (list.len() + SPARE) {
+        shrink(list);
+    }
+    list.pop_front()
+}
+
+#[cold]
+#[inline(never)]
+fn shrink<T>(list: &mut VecDeque<T>) {
+    list.shrink_to(2 * (list.len() + SPARE));
 }
 
 impl Iterator for ReadyList {
