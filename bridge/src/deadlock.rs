@@ -136,7 +136,7 @@ fn enter_for(
     table.waits.push(Wait { ticket, from, needs, for_ends: for_ends() });
     if let Some(path) = table.circle(from) {
         table.waits.pop();
-        return Err(WouldDeadlock::of_path(path));
+        return Err(WouldDeadlock::of_loops(path));
     }
     Ok(Blocked(Some(ticket)))
 }
@@ -149,7 +149,8 @@ pub(crate) fn check_own_thread(cell: CellPtr) -> Result<(), WouldDeadlock> {
         return Ok(());
     }
     let table = lock(&TABLE);
-    Err(WouldDeadlock::of_loop(table.name_of_core(core).unwrap_or_else(|| table.name_of(header.thread))))
+    let name = table.name_of_core(core).unwrap_or_else(|| table.name_of(header.thread));
+    Err(WouldDeadlock::of_loops(vec![name]))
 }
 
 /// Fails if a loop of this thread runs, whose tasks nobody would turn while the thread waits for anybody.
@@ -158,7 +159,7 @@ pub(crate) fn check_no_loop_runs() -> Result<(), WouldDeadlock> {
     // SAFETY: a loop that stands in the table is kept by its home until it is taken out, under this lock.
     let runs = |owned: &&Owned| unsafe { owned.core.0.as_ref() }.life() == Life::Running;
     let running = table.loops.iter().filter(|owned| owned.thread == this_thread()).find(runs);
-    running.map_or(Ok(()), |owned| Err(WouldDeadlock::of_loop(owned.name.clone())))
+    running.map_or(Ok(()), |owned| Err(WouldDeadlock::of_loops(vec![owned.name.clone()])))
 }
 
 impl Table {

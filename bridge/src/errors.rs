@@ -153,8 +153,8 @@ impl fmt::Display for Forked {
 
 impl Error for Forked {}
 
-/// Blocking here could never end: the thread that would have to do the work is this one, or waits for this one. In
-/// asyncio one would wait for ever.
+/// Waiting here could never end: the thread, or the actor, that would have to do the work is this one, or waits for this
+/// one. In asyncio one would wait for ever.
 ///
 /// # Examples
 /// ```
@@ -166,7 +166,20 @@ impl Error for Forked {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WouldDeadlock {
-    path: Apart<Vec<String>>,
+    circle: Apart<Circle>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Circle {
+    path: Vec<String>,
+    of: Who,
+}
+
+/// Who would wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Loops,
+    Actors,
 }
 
 impl WouldDeadlock {
@@ -178,14 +191,20 @@ impl WouldDeadlock {
     /// assert_eq!(perloop::WouldDeadlock::of_loop("ui").path().len(), 1);
     /// ```
     pub fn of_loop(name: impl Into<String>) -> Self {
-        Self::of_path(vec![name.into()])
+        Self::of_loops(vec![name.into()])
     }
 
-    pub(crate) fn of_path(path: Vec<String>) -> Self {
-        Self { path: Apart::new(path) }
+    /// Of threads, named as their loops.
+    pub(crate) fn of_loops(path: Vec<String>) -> Self {
+        Self { circle: Apart::new(Circle { path, of: Who::Loops }) }
     }
 
-    /// Returns the names of the loops in the circle: each one's thread waits for the next, the last one for the
+    /// Of actors.
+    pub(crate) fn of_actors(path: Vec<String>) -> Self {
+        Self { circle: Apart::new(Circle { path, of: Who::Actors }) }
+    }
+
+    /// Returns the names of the loops, or actors, in the circle: each one waits for the next, the last one for the
     /// first.
     ///
     /// # Examples
@@ -194,18 +213,25 @@ impl WouldDeadlock {
     /// assert_eq!(perloop::WouldDeadlock::of_loop("ui").path(), ["ui"]);
     /// ```
     pub fn path(&self) -> &[String] {
-        &self.path.0
+        &self.circle.0.path
     }
 }
 
 impl fmt::Display for WouldDeadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "blocking here would deadlock: ")?;
+        f.write_str(match self.circle.0.of {
+            Who::Loops => "blocking here would deadlock: ",
+            Who::Actors => "waiting here would deadlock: ",
+        })?;
         for name in self.path() {
             write!(f, "'{name}' waits for ")?;
         }
         let first = self.path().first().map_or("itself", String::as_str);
-        write!(f, "'{first}'; await the future instead, or block in a thread that owns no loop")
+        let advice = match self.circle.0.of {
+            Who::Loops => "await the future instead, or block in a thread that owns no loop",
+            Who::Actors => "let the handler end first: tell, or ask in a task of its own",
+        };
+        write!(f, "'{first}'; {advice}")
     }
 }
 

@@ -15,10 +15,12 @@
 //! | a thread waits: [`CrossThreadFuture`] | any thread completes: [`Promise`] | as above, without a loop |
 //! | a thread lends from its stack: [`Scope`] | the loop runs what borrows | as above; the lender waits for the end |
 //! | a thread that owns a loop blocks | another one does too | the table of waits |
+//! | an actor waits for another: [`Asking`] | that one waits for it | the table of questions |
 //! | a thread hands a pool a job | a worker has been idle for long, and leaves | [`Staff`], one word |
 //! | a thread or a task puts an item: [`ThreadSender`] | another one gets it: [`ThreadReceiver`] | a ring; each slot's word |
 //! | a thread or a task takes a permit: [`Permits`] | another one gives it back: [`Permit`] | one word, and a line of those who wait |
 //! | a thread looks a seat up: [`Roster`] | another one gives it anew | a pointer a seat |
+//! | a thread sends a letter: [`Post`] | who lives on a loop receives it: [`Mailbox`] | a lane, one word |
 //! | a pusher rings: [`Bell`] | the loop sleeps | what the runtime brings |
 //!
 //! A task's body never leaves its loop's thread once it has begun: there it is polled, there it is dropped, whoever
@@ -30,8 +32,8 @@
 //! `PROTOCOL.md` first: how a loop sleeps and is woken, what is claimed, and by which model it is proved. Then `inbox`
 //! (the one word), `task` with its numbered rules of who may touch what, `task::state` (the other word), `task::local`
 //! (what needs no atomics), `task::cell` (the allocation), `core`, `remote` and `home` (the two ends of a loop),
-//! `watchers`, `wait` and `future` (waiting for an end), `promise` and `many`, and last `deadlock` and `scope`.
-//! `pool` is where the memory of cells comes from, `foreign` is how code that is not ours is run, and `sync` is all that there is of std's threads, or of loom's.
+//! `watchers`, `wait` and `future` (waiting for an end), `promise` and `many`, `mailbox`, and last `deadlock`, `asking` and `scope`.
+//! `pool` is where the memory of cells, letters and `pooled` futures comes from, `foreign` is how code that is not ours is run, and `sync` is all that there is of std's threads, or of loom's.
 //!
 //! # A loop in ten lines
 //!
@@ -68,6 +70,7 @@
 //! assert_eq!(asker.join().unwrap(), Ok(42));
 //! home.close(Closing::Closed);
 //! ```
+mod asking;
 mod bell;
 mod core;
 mod deadlock;
@@ -78,9 +81,11 @@ mod group_id;
 mod home;
 mod inbox;
 mod load;
+mod mailbox;
 mod many;
 mod permits;
 mod pool;
+mod pooled;
 mod promise;
 mod ready;
 mod remote;
@@ -95,6 +100,7 @@ mod waiters;
 mod waits;
 mod watchers;
 
+pub use asking::{ActorName, Asking};
 #[doc(hidden)]
 pub use bell::Belfry;
 pub use bell::Bell;
@@ -104,16 +110,19 @@ pub use errors::{
 pub use future::{Completion, CrossThreadFuture, drop_cancelled, drops_cancelled};
 pub use group_id::{GroupId, InGroup};
 pub use home::{Closing, Home};
+pub use mailbox::{Letter, Mailbox, Open, Opener, Post, Received, RoomWait, Unopened, mailbox};
 pub use many::{AnyFuture, AsCompleted, DoneAndPending, ReturnWhen, as_completed, wait};
 pub use permits::{Permit, PermitError, Permits, TakePermit};
 #[doc(hidden)]
 pub use pool::Depot;
+pub use pooled::PooledFuture;
 pub use promise::Promise;
 pub use ready::{Call, CallRef, Ready};
 pub use remote::Remote;
 pub use roster::Roster;
 pub use scope::{Scope, ScopedFuture};
 pub use staff::{Handing, Staff};
+pub use sync::SharedText;
 pub use task::{Record, Stepped, TaskRef};
 pub use thread_queue::{
     GetBlockingError, PutBlockingError, QueueClosed, ThreadGet, ThreadPut, ThreadReceiver, ThreadSender,

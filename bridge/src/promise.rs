@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::future::Pending;
+use std::ptr::NonNull;
 
+use crate::core::LoopCore;
 use crate::errors::{FutureError, InvalidState, Panicked};
 use crate::future::CrossThreadFuture;
-use crate::sync::this_thread;
+use crate::remote::Remote;
+use crate::sync::{ThreadToken, this_thread};
 use crate::task::{Birth, Cell, CellPtr, Local, State, publish};
 use crate::wait::Hint;
 
@@ -53,16 +56,38 @@ impl<T: Send + 'static> Promise<T> {
     /// # Ok::<(), perloop::InvalidState>(())
     /// ```
     pub fn new() -> (Self, CrossThreadFuture<T>) {
-        let birth = Birth {
-            vtable: &Bare::<T>::VTABLE,
-            state: State::bare(),
-            local: Local::submitted(),
-            core: None,
-            thread: this_thread(),
-        };
+        Self::make(None, this_thread(), Hint::none())
+    }
+
+    /// As [`new`](Self::new), to be set by somebody who lives on a loop: who blocks on the future waits for that loop, so
+    /// that a wait in its own thread, or in one for which it waits, is `WouldDeadlock`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::{FutureError, Promise};
+    ///
+    /// let (_promise, future) = Promise::<i32>::served_by(&home.remote());
+    /// assert!(matches!(future.result(), Err(FutureError::WouldDeadlock(_))));
+    /// ```
+    pub fn served_by(remote: &Remote) -> (Self, CrossThreadFuture<T>) {
+        let core = remote.core();
+        Self::make(Some(core.as_ptr()), core.thread, Hint::new(core.spin, core.ran_on()))
+    }
+
+    fn make(
+        core: Option<NonNull<LoopCore>>,
+        thread: ThreadToken,
+        hint: Hint,
+    ) -> (Self, CrossThreadFuture<T>) {
+        let (state, local) = (State::bare(), Local::submitted());
+        let birth = Birth { vtable: &Bare::<T>::VTABLE, state, local, core, thread };
         let cell = Bare::<T>::bare(birth, ());
         let promise = Self { cell, is_set: false, output: std::marker::PhantomData };
-        (promise, CrossThreadFuture::new(cell, Hint::none()))
+        (promise, CrossThreadFuture::new(cell, hint))
     }
 
     /// Says that the work begins: from now on the future can't be cancelled. False: it was cancelled before, or has

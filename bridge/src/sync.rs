@@ -8,6 +8,9 @@ pub(crate) use modelled::*;
 #[cfg(not(perloop_loom))]
 pub(crate) use real::*;
 
+/// A text that is shared and never changes. It is std's in models, too: nothing is ordered by it.
+pub type SharedText = std::sync::Arc<str>;
+
 /// Takes a lock whose holders run no foreign code, so that a poisoned one cannot guard a broken value.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())

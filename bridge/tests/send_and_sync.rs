@@ -4,11 +4,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use perloop_bridge::{
-    AsCompleted, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot, DoneAndPending,
-    Forked, FutureError, GetBlockingError, GroupId, Handing, Home, InGroup, InvalidState, LoopClosed,
-    LoopDied, Panicked, Permit, PermitError, Permits, Promise, PutBlockingError, QueueClosed, Ready, Refusal,
-    Refused, Remote, ReturnWhen, Roster, Scope, ScopedFuture, Spin, Staff, Stepped, TakePermit, TaskRef,
-    ThreadGet, ThreadPut, ThreadReceiver, ThreadSender, TryGetError, TryPutError, WouldDeadlock,
+    ActorName, AsCompleted, Asking, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot,
+    DoneAndPending, Forked, FutureError, GetBlockingError, GroupId, Handing, Home, InGroup, InvalidState,
+    Letter, LoopClosed, LoopDied, Mailbox, Opener, Panicked, Permit, PermitError, Permits, PooledFuture,
+    Post, Promise, PutBlockingError, QueueClosed, Ready, Received, Refusal, Refused, Remote, ReturnWhen,
+    RoomWait, Roster, Scope, ScopedFuture, SharedText, Spin, Staff, Stepped, TakePermit, TaskRef, ThreadGet,
+    ThreadPut, ThreadReceiver, ThreadSender, TryGetError, TryPutError, Unopened, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -57,6 +58,15 @@ assert_both!(Permits, Permit, PermitError, TakePermit<'static>);
 assert_both!(ThreadPut<'static, u8>, QueueClosed<u8>, TryPutError<u8>, PutBlockingError<u8>);
 assert_not!(Sync: ThreadPut<'static, Cell<u8>>, QueueClosed<Cell<u8>>, TryPutError<Cell<u8>>);
 
+struct Receiver;
+impl Opener for Receiver {
+    type Opened<'a> = ();
+}
+assert_both!(ActorName, Asking, SharedText);
+assert_both!(Post<Receiver>, Unopened<Receiver>, Letter<Receiver>, Received<Receiver>, RoomWait);
+assert_not!(Send: Mailbox<Receiver>, PooledFuture<'static, u8>);
+assert_not!(Sync: Mailbox<Receiver>, PooledFuture<'static, u8>);
+
 // What the loop's own thread has.
 assert_not!(Send: InGroup);
 assert_not!(Sync: InGroup);
@@ -72,7 +82,7 @@ fn c_send_sync_matrix() {
     let types: Vec<_> = words.filter(|word| word.starts_with(char::is_uppercase)).collect();
     assert!(types.len() > 25, "{types:?}");
     // Traits, of which nothing is made: it is their implementors' own business.
-    let traits = ["AnyFuture", "Call", "Record"];
+    let traits = ["AnyFuture", "Call", "Open", "Opener", "Record"];
     let checked: String = here.lines().filter(|line| line.starts_with("assert_")).collect();
     let is_checked = |name: &str| checked.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
     let missing: Vec<_> =

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use crate::core::LoopCore;
 use crate::errors::{FutureError, Panicked};
 use crate::foreign::{contain, drop_contained};
+use crate::inbox::Node;
 use crate::pool;
 use crate::sync::{Alive, Mutex, ThreadToken, UnsafeCell, thread_cell};
 use crate::task::local::Local;
@@ -454,6 +455,30 @@ impl Drop for DropHeader {
     fn drop(&mut self) {
         // SAFETY: by `free`, which makes it: nobody else has a pointer, and it is dropped once.
         unsafe { self.0.0.drop_in_place() };
+    }
+}
+
+impl Node for CellPtr {
+    type Head = Header;
+
+    #[inline]
+    fn from_raw(raw: *mut Header) -> Option<Self> {
+        Self::from_raw(raw)
+    }
+
+    #[inline]
+    fn as_ptr(self) -> *mut Header {
+        self.as_ptr()
+    }
+
+    #[inline]
+    fn next(self) -> *mut Header {
+        self.next()
+    }
+
+    #[inline]
+    fn set_next(self, node: *mut Header) {
+        self.set_next(node);
     }
 }
 

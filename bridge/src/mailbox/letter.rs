@@ -1,0 +1,271 @@
+//! What a mailbox carries: messages of any type, each in one allocation, of which the mailbox knows how it is opened.
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+use crate::inbox::Node;
+use crate::pool;
+use crate::sync::{Alive, UnsafeCell};
+
+/// Who opens the letters of a mailbox: what they act upon.
+///
+/// # Examples
+/// ```
+/// use perloop_bridge::{Open, Opener};
+///
+/// struct Sum(i32);
+/// impl Opener for Sum {
+///     type Opened<'a> = ();
+/// }
+///
+/// struct Add(i32);
+/// impl Open<Sum> for Add {
+///     fn open(self, sum: &mut Sum) {
+///         sum.0 += self.0;
+///     }
+/// }
+/// ```
+pub trait Opener: 'static {
+    /// What an opened letter gives.
+    type Opened<'a>;
+}
+
+/// What a letter's content does when its receiver opens it. See [`Opener`].
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Open, Opener};
+/// # struct Sum(i32);
+/// # impl Opener for Sum { type Opened<'a> = (); }
+/// struct Double;
+/// impl Open<Sum> for Double {
+///     fn open(self, sum: &mut Sum) {
+///         sum.0 *= 2;
+///     }
+/// }
+/// ```
+pub trait Open<R: Opener>: Send + 'static {
+    /// Opens it, on the receiver's thread.
+    fn open(self, by: &mut R) -> R::Opened<'_>;
+}
+
+/// What all letters of a receiver have in front.
+pub(super) struct Head<R: Opener> {
+    next: UnsafeCell<*mut Head<R>>,
+    vtable: &'static VTable<R>,
+    alive: Alive,
+}
+
+struct VTable<R: Opener> {
+    open: for<'a> unsafe fn(NonNull<Head<R>>, &'a mut R) -> R::Opened<'a>,
+    drop: unsafe fn(NonNull<Head<R>>),
+}
+
+/// A letter of one type. The head comes first, so that a pointer to one is a pointer to the other.
+#[repr(C)]
+struct Sealed<R: Opener, V> {
+    head: Head<R>,
+    content: ManuallyDrop<V>,
+}
+
+impl<R: Opener, V: Open<R>> Sealed<R, V> {
+    const VTABLE: &'static VTable<R> = &VTable { open: Self::open, drop: Self::drop };
+
+    /// # Safety
+    /// It is a letter of this type, and the caller's, who has done with it.
+    unsafe fn open(head: NonNull<Head<R>>, by: &mut R) -> R::Opened<'_> {
+        // SAFETY: the caller's promise.
+        unsafe { Self::into_content(head) }.open(by)
+    }
+
+    /// # Safety
+    /// As for `open`.
+    unsafe fn drop(head: NonNull<Head<R>>) {
+        // SAFETY: the caller's promise.
+        drop(unsafe { Self::into_content(head) });
+    }
+
+    /// Takes the content out, and gives the memory back.
+    ///
+    /// # Safety
+    /// As for `open`.
+    unsafe fn into_content(head: NonNull<Head<R>>) -> V {
+        let sealed = head.cast::<Self>();
+        // SAFETY: the caller's promise.
+        unsafe { head.as_ref() }.alive.bury();
+        // SAFETY: the caller's promise; a pointer to a field, of which no reference is made.
+        let content = unsafe { &raw const (*sealed.as_ptr()).content };
+        // SAFETY: it is read once, and never dropped where it lay.
+        let content = unsafe { content.read() };
+        // SAFETY: nobody uses the front any more.
+        unsafe { head.drop_in_place() };
+        // SAFETY: it came from `allocate` for this type, and its content is out.
+        unsafe { pool::free(sealed) };
+        ManuallyDrop::into_inner(content)
+    }
+}
+
+/// A message on its way, of any type that the receiver can open. Dropping it drops the message.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Open, Opener};
+/// # struct Sum(i32);
+/// # impl Opener for Sum { type Opened<'a> = (); }
+/// # struct Add(i32);
+/// # impl Open<Sum> for Add { fn open(self, sum: &mut Sum) { sum.0 += self.0; } }
+/// use perloop_bridge::Letter;
+///
+/// let letter: Letter<Sum> = Letter::new(Add(42));
+/// let mut sum = Sum(0);
+/// letter.open(&mut sum);
+/// assert_eq!(sum.0, 42);
+/// ```
+pub struct Letter<R: Opener>(NonNull<Head<R>>);
+
+// SAFETY: a letter owns its content, which is `Send`, as `Open` says.
+unsafe impl<R: Opener> Send for Letter<R> {}
+// SAFETY: nothing of the content is reached through `&self`.
+unsafe impl<R: Opener> Sync for Letter<R> {}
+
+impl<R: Opener> Letter<R> {
+    /// Seals a message.
+    ///
+    /// # Examples
+    /// See [`Letter`].
+    #[inline]
+    pub fn new<V: Open<R>>(content: V) -> Self {
+        let memory = pool::allocate::<Sealed<R, V>>();
+        let head = Head {
+            next: UnsafeCell::new(std::ptr::null_mut()),
+            vtable: Sealed::<R, V>::VTABLE,
+            alive: Alive::new(),
+        };
+        // SAFETY: fresh memory for this type.
+        unsafe { memory.write(Sealed { head, content: ManuallyDrop::new(content) }) };
+        Self(memory.cast())
+    }
+
+    /// Opens it. The letter's memory is free again when its content begins to act.
+    ///
+    /// # Examples
+    /// See [`Letter`].
+    #[inline]
+    pub fn open(self, by: &mut R) -> R::Opened<'_> {
+        let head = ManuallyDrop::new(self).0;
+        // SAFETY: we own the letter, and its own table knows of what type it is.
+        unsafe { (Self::vtable(head).open)(head, by) }
+    }
+
+    /// # Safety
+    /// It was made of a `V`.
+    pub(super) unsafe fn into_content<V: Open<R>>(self) -> V {
+        let head = ManuallyDrop::new(self).0;
+        // SAFETY: we own the letter, and the caller knows of what type it is.
+        unsafe { Sealed::<R, V>::into_content(head) }
+    }
+
+    pub(super) fn into_node(self) -> LetterPtr<R> {
+        LetterPtr(ManuallyDrop::new(self).0)
+    }
+
+    fn vtable(head: NonNull<Head<R>>) -> &'static VTable<R> {
+        // SAFETY: who has a letter keeps it.
+        unsafe { head.as_ref() }.vtable
+    }
+}
+
+impl<R: Opener> Drop for Letter<R> {
+    fn drop(&mut self) {
+        // SAFETY: we own the letter, and its own table knows of what type it is.
+        unsafe { (Self::vtable(self.0).drop)(self.0) };
+    }
+}
+
+impl<R: Opener> fmt::Debug for Letter<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Letter")
+    }
+}
+
+/// A letter in a lane, which owns it.
+pub(super) struct LetterPtr<R: Opener>(NonNull<Head<R>>);
+
+impl<R: Opener> Clone for LetterPtr<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R: Opener> Copy for LetterPtr<R> {}
+
+impl<R: Opener> LetterPtr<R> {
+    /// The caller has taken it out of its lane, and uses no copy of it any more.
+    pub(super) fn into_letter(self) -> Letter<R> {
+        Letter(self.0)
+    }
+
+    fn head<'a>(self) -> &'a Head<R> {
+        // SAFETY: a letter in a lane lives until its owner takes it out.
+        let head = unsafe { self.0.as_ref() };
+        head.alive.check();
+        head
+    }
+}
+
+impl<R: Opener> Node for LetterPtr<R> {
+    type Head = Head<R>;
+
+    fn from_raw(raw: *mut Head<R>) -> Option<Self> {
+        NonNull::new(raw).map(Self)
+    }
+
+    fn as_ptr(self) -> *mut Head<R> {
+        self.0.as_ptr()
+    }
+
+    fn next(self) -> *mut Head<R> {
+        // SAFETY: the caller owns the node.
+        self.head().next.with(|next| unsafe { *next })
+    }
+
+    fn set_next(self, node: *mut Head<R>) {
+        // SAFETY: the caller owns the node.
+        self.head().next.with_mut(|next| unsafe { *next = node });
+    }
+}
+
+/// Letters in one thread's hands, in their order.
+pub(super) struct Line<R: Opener> {
+    oldest: *mut Head<R>,
+    newest: *mut Head<R>,
+}
+
+impl<R: Opener> Line<R> {
+    pub(super) const EMPTY: Self = Self { oldest: std::ptr::null_mut(), newest: std::ptr::null_mut() };
+
+    #[inline]
+    pub(super) fn push(&mut self, node: LetterPtr<R>) {
+        node.set_next(std::ptr::null_mut());
+        match LetterPtr::from_raw(self.newest) {
+            Some(newest) => newest.set_next(node.as_ptr()),
+            None => self.oldest = node.as_ptr(),
+        }
+        self.newest = node.as_ptr();
+    }
+
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<Letter<R>> {
+        let node = LetterPtr::from_raw(self.oldest)?;
+        self.oldest = node.next();
+        if self.oldest.is_null() {
+            self.newest = std::ptr::null_mut();
+        }
+        Some(node.into_letter())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.oldest.is_null()
+    }
+}
