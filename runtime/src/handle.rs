@@ -197,7 +197,24 @@ impl LoopHandle {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        self.noting_refusal(self.0.submit_with::<TaskRecord, _, F>(Seed::handed_in(Location::caller()), make))
+        self.submit_seeded(Seed::handed_in(Location::caller()), make)
+    }
+
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.0
+    }
+
+    /// As `run_with`, of a task with settings of its own.
+    pub(crate) fn submit_seeded<F>(
+        &self,
+        seed: Seed,
+        make: impl FnOnce() -> F + Send + 'static,
+    ) -> CrossThreadFuture<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        self.noting_refusal(self.0.submit_with::<TaskRecord, _, F>(seed, make))
     }
 
     /// From now on only threads of the group hand work in.

@@ -183,6 +183,7 @@
 //! - Scopes and streams: [`async_with`], [`async_gen`].
 //! - What blocks, in threads of its own: [`to_thread`], [`ThreadPoolExecutor`], [`CapacityLimiter`].
 //! - Between tasks of a loop: [`Lock`], [`Event`], [`Condition`], [`Semaphore`], [`Barrier`], [`Queue`].
+//! - State that is talked to by messages: [`Actor`], [`Handler`], [`create_actor`], [`Address`], [`Recipient`].
 //! - From other threads: [`run_coroutine_threadsafe`], [`LoopHandle`], [`CrossThreadFuture`], [`Promise`], [`threads`],
 //!   [`thread_queue`]; no more at a time than a [`SubmitLimit`] allows.
 //! - What goes along with work: [`ContextVar`], and the `tracing` span.
@@ -190,6 +191,7 @@
 //! - Tests that take no time: [`Builder::virtual_time`].
 #![deny(unsafe_code)]
 
+mod actor;
 mod as_completed;
 mod async_gen;
 mod async_with;
@@ -259,6 +261,10 @@ pub mod threads {
     pub use perloop_bridge::{as_completed, wait};
 }
 
+pub use actor::{
+    Actor, ActorBuilder, ActorContext, ActorEnd, Address, Ask, AskError, Handler, Recipient, Tell, TellError,
+    TryTellError, WeakAddress, create_actor,
+};
 pub use as_completed::{Completions, as_completed};
 pub use async_gen::{Aclose, Anext, AsyncGenerator, GeneratorError, Yield, Yielder, async_gen};
 pub use async_with::{BodyEnd, async_with};

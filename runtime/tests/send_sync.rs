@@ -152,6 +152,26 @@ matrix! {
     AsCompleted<'static>: false false,
 }
 
+struct Here {
+    _stays: Local,
+}
+impl Actor for Here {}
+
+// Addresses go anywhere, the actor itself stays.
+matrix! {
+    Address<Here>: true true,
+    WeakAddress<Here>: true true,
+    Recipient<Moved, Moved>: true true,
+    ActorBuilder: true true,
+    ActorContext<Here>: true true,
+    ActorEnd: true true,
+    AskError: true true,
+    TryTellError<Moved>: true false,
+    TellError<Moved>: true false,
+    Tell<'static, Moved>: true false,
+    Ask<'static, Moved, Moved>: true false,
+}
+
 // Futures are Send if what they hold is.
 matrix! {
     Sleep: true true,
@@ -266,7 +286,8 @@ fn c_send_sync_matrix() {
     let types: Vec<_> = words.filter(|word| word.starts_with(char::is_uppercase)).collect();
     assert!(types.len() > 40, "{types:?}");
     // Traits, of which nothing is made: it is their implementors' own business.
-    let traits = ["AnyFuture", "Deliver", "GatherTuple", "Awaitable", "Waitable", "Order"];
+    let traits =
+        ["Actor", "AnyFuture", "Deliver", "GatherTuple", "Handler", "Awaitable", "Waitable", "Order"];
     let is_row = |line: &&str| line.ends_with("true,") || line.ends_with("false,");
     let name =
         |row: &str| row.trim().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();

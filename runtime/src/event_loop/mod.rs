@@ -320,7 +320,7 @@ impl EventLoop {
 
     /// The first step runs in the next turn.
     #[inline]
-    fn spawn_queued<F: Future + 'static>(&self, seed: Seed, future: F) -> Task<F::Output> {
+    pub(crate) fn spawn_queued<F: Future + 'static>(&self, seed: Seed, future: F) -> Task<F::Output> {
         Task::new(self.0.home.spawn(|| TaskRecord::new(seed, self), future))
     }
 

@@ -1,0 +1,196 @@
+//! How actors are made.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use perloop_bridge::{Promise, mailbox};
+
+use crate::actor::life::{Birth, live};
+use crate::actor::{Actor, ActorContext, Address};
+use crate::current;
+use crate::handle::LoopHandle;
+use crate::task::Seed;
+
+/// For how many messages a mailbox has room, if nothing else is said.
+const CAPACITY: usize = 1024;
+
+/// Makes an actor of the running loop, and gives its address. `make` is called on the loop in its next turn.
+///
+/// # Panics
+/// Outside of a running loop; [`LoopHandle::create_actor`] needs none.
+///
+/// # Examples
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+/// use perloop::{Actor, ActorContext, Handler, create_actor};
+///
+/// struct Counter(Rc<Cell<u32>>); // it never leaves its thread
+/// struct Add(u32);
+///
+/// impl Actor for Counter {}
+/// impl Handler<Add> for Counter {
+///     type Reply = u32;
+///
+///     async fn handle(&mut self, Add(n): Add, _: &mut ActorContext<Self>) -> u32 {
+///         self.0.set(self.0.get() + n);
+///         self.0.get()
+///     }
+/// }
+///
+/// perloop::run(async {
+///     let shared = Rc::new(Cell::new(40));
+///     let counter = create_actor({
+///         let shared = Rc::clone(&shared);
+///         || Counter(shared)
+///     });
+///     assert_eq!(counter.ask(Add(2)).await, Ok(42));
+///     assert_eq!(shared.get(), 42);
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+#[track_caller]
+pub fn create_actor<A: Actor>(make: impl FnOnce() -> A + 'static) -> Address<A> {
+    ActorBuilder::new().create(make)
+}
+
+impl LoopHandle {
+    /// Makes an actor on this loop, from any thread, and gives its address at once. `make` is called on the loop's thread,
+    /// and the actor need not be `Send`. If the loop is closed, or is before the actor begins, the actor has ended.
+    ///
+    /// # Examples
+    /// See [`Actor`].
+    #[track_caller]
+    pub fn create_actor<A: Actor>(&self, make: impl FnOnce() -> A + Send + 'static) -> Address<A> {
+        ActorBuilder::new().create_on(self, make)
+    }
+}
+
+/// Settings of an actor that is to be made.
+///
+/// # Examples
+/// ```
+/// use perloop::{Actor, ActorBuilder, ActorContext, Handler, LoopThread, TryTellError};
+///
+/// struct Slow;
+/// struct Work;
+///
+/// impl Actor for Slow {}
+/// impl Handler<Work> for Slow {
+///     type Reply = ();
+///
+///     async fn handle(&mut self, _: Work, _: &mut ActorContext<Self>) {
+///         std::future::pending().await
+///     }
+/// }
+///
+/// let worker = LoopThread::spawn("worker")?;
+/// let slow = ActorBuilder::new().name("slow").mailbox(1).create_on(&worker, || Slow);
+/// slow.tell_blocking(Work)?; // it begins with this one,
+/// slow.tell_blocking(Work)?; // this one waits in the mailbox,
+/// assert!(matches!(slow.try_tell(Work), Err(TryTellError::Full(Work)))); // and there is no room for more
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "call `create` or `create_on`"]
+pub struct ActorBuilder {
+    name: Option<String>,
+    capacity: usize,
+}
+
+impl Default for ActorBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ActorBuilder {
+    /// The usual settings: a mailbox for 1024 messages, and the type's name.
+    ///
+    /// # Examples
+    /// See [`ActorBuilder`].
+    pub fn new() -> Self {
+        Self { name: None, capacity: CAPACITY }
+    }
+
+    /// Sets the actor's name, which its task has, too.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Actor, ActorBuilder};
+    ///
+    /// struct Clerk;
+    /// impl Actor for Clerk {}
+    ///
+    /// perloop::run(async {
+    ///     let clerk = ActorBuilder::new().name("Bob").create(|| Clerk);
+    ///     assert_eq!(clerk.name(), "Bob");
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets for how many messages the mailbox has room. When it is full, [`tell`](Address::tell) and
+    /// [`ask`](Address::ask) wait, and [`try_tell`](Address::try_tell) refuses. What is being handled takes no room.
+    ///
+    /// # Panics
+    /// Making the actor panics if it is zero.
+    ///
+    /// # Examples
+    /// See [`ActorBuilder`].
+    pub fn mailbox(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// Makes the actor on the running loop, as [`create_actor`].
+    ///
+    /// # Panics
+    /// Outside of a running loop.
+    ///
+    /// # Examples
+    /// See [`ActorBuilder::name`].
+    #[track_caller]
+    pub fn create<A: Actor>(self, make: impl FnOnce() -> A + 'static) -> Address<A> {
+        let at = Location::caller();
+        let running = match current::get_running_loop() {
+            Ok(running) => running,
+            Err(error) => panic!("create_actor: {error}"),
+        };
+        let (address, birth, seed) = self.prepare(&running.handle(), at);
+        if running.check_open().is_ok() {
+            drop(running.spawn_queued(seed, live(birth, make)));
+        }
+        address
+    }
+
+    /// Makes the actor on this loop, from any thread, as [`LoopHandle::create_actor`].
+    ///
+    /// # Examples
+    /// See [`ActorBuilder`].
+    #[track_caller]
+    pub fn create_on<A: Actor>(
+        self,
+        on: &LoopHandle,
+        make: impl FnOnce() -> A + Send + 'static,
+    ) -> Address<A> {
+        let (address, birth, seed) = self.prepare(on, Location::caller());
+        drop(on.submit_seeded(seed, || live(birth, make)));
+        address
+    }
+
+    fn prepare<A: Actor>(
+        self,
+        on: &LoopHandle,
+        at: &'static Location<'static>,
+    ) -> (Address<A>, Birth<A>, Seed) {
+        let (post, mailbox) = mailbox(on.remote(), self.capacity);
+        let (end, ended) = Promise::served_by(on.remote());
+        let seed = Seed::with(self.name.clone(), at, None, None);
+        let address = Address::new(post, ended, on.clone(), self.name.map(Arc::from));
+        let context = ActorContext::new(address.downgrade());
+        (address, Birth { mailbox, context, end }, seed)
+    }
+}

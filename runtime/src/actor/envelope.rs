@@ -1,0 +1,101 @@
+//! A message on its way to an actor, and what is done with it there.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use perloop_bridge::{Open, Opener, Panicked, PooledFuture, Promise};
+use pin_project_lite::pin_project;
+
+use crate::actor::{Actor, ActorContext, Handler};
+
+/// The actor, as its own task has it: what letters are opened with.
+pub(crate) struct Place<A: Actor> {
+    pub(crate) actor: A,
+    pub(crate) context: ActorContext<A>,
+}
+
+impl<A: Actor> Opener for Place<A> {
+    /// An error: the handler has panicked.
+    type Opened<'a> = PooledFuture<'a, Result<(), Panicked>>;
+}
+
+/// A message whose reply nobody waits for.
+pub(crate) struct Told<M>(pub(crate) M);
+
+impl<A: Handler<M>, M: Send + 'static> Open<Place<A>> for Told<M> {
+    fn open(self, by: &mut Place<A>) -> PooledFuture<'_, Result<(), Panicked>> {
+        let Place { actor, context } = by;
+        PooledFuture::new(async move { contained(actor.handle(self.0, context)).await.map(drop) })
+    }
+}
+
+/// A message, and where its reply goes. Dropped, it leaves the asker without one, and tells so.
+pub(crate) struct Asked<M, R: Send + 'static> {
+    pub(crate) message: M,
+    pub(crate) reply: Promise<R>,
+}
+
+impl<A: Handler<M>, M: Send + 'static> Open<Place<A>> for Asked<M, A::Reply> {
+    fn open(self, by: &mut Place<A>) -> PooledFuture<'_, Result<(), Panicked>> {
+        let Self { message, mut reply } = self;
+        let Place { actor, context } = by;
+        PooledFuture::new(async move {
+            // An asker that has given up leaves the reply to nobody.
+            match contained(actor.handle(message, context)).await {
+                Ok(value) => {
+                    let _is_wanted = reply.set_result(value);
+                    Ok(())
+                }
+                Err(panicked) => {
+                    let _is_wanted = reply.set_exception(panicked.clone());
+                    Err(panicked)
+                }
+            }
+        })
+    }
+}
+
+/// What an actor is told beside its messages, and before them.
+pub(crate) enum Order {
+    /// To end.
+    Stop,
+    /// That nobody has its address any more.
+    Forgotten,
+}
+
+impl<A: Actor> Open<Place<A>> for Order {
+    fn open(self, by: &mut Place<A>) -> PooledFuture<'_, Result<(), Panicked>> {
+        match self {
+            Self::Stop => by.context.stop(),
+            Self::Forgotten => by.context.set_forgotten(),
+        }
+        PooledFuture::new(std::future::ready(Ok(())))
+    }
+}
+
+/// A panic of `future` as its outcome.
+pub(crate) fn contained<F: Future>(future: F) -> Contained<F> {
+    Contained { future }
+}
+
+pin_project! {
+    pub(crate) struct Contained<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Contained<F> {
+    type Output = Result<F::Output, Panicked>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let future = self.project().future;
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(payload) => Poll::Ready(Err(Panicked::new(payload))),
+        }
+    }
+}

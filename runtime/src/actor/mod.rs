@@ -1,0 +1,170 @@
+//! Actors: state that lives on a loop and is talked to by messages.
+//!
+//! `address` is what others have of an actor, `recipient` the same without its type; `send` the futures that a message
+//! leads to, `envelope` the message on its way, `life` what the actor's task does, `context` what its handlers have of it, `handling` which
+//! actor's runs in this thread,
+//! `builder` how it is made, `errors` why a message was not taken.
+
+mod address;
+mod builder;
+mod context;
+mod envelope;
+mod errors;
+mod handling;
+mod life;
+mod recipient;
+mod send;
+
+use std::future::Future;
+
+pub use address::{Address, WeakAddress};
+pub use builder::{ActorBuilder, create_actor};
+pub use context::ActorContext;
+pub use errors::{ActorEnd, AskError, TellError, TryTellError};
+pub use recipient::Recipient;
+pub use send::{Ask, Tell};
+
+/// State that lives on a loop and is changed by messages, one at a time. Each type of message that it takes is a
+/// [`Handler`].
+///
+/// An actor is made on its loop, by [`create_actor`] or [`LoopHandle::create_actor`](crate::LoopHandle::create_actor), and
+/// never leaves its thread, so that it need not be `Send`. Others have its [`Address`]. It ends
+///
+/// - when [`Address::stop`] or [`ActorContext::stop`] asks it to, after the message that it handles,
+/// - when all of its addresses are dropped, after the messages that are left,
+/// - by a panic in a handler, at once: the `ask` of that message fails with it, and the loop's exception handler hears of it,
+/// - when its task is cancelled, or its loop closes.
+///
+/// Then its mailbox is closed, what was left in it is dropped, so that each `ask` ends with [`AskError::Stopped`], its
+/// [children](ActorContext::create_child) are stopped, and after that the actor is dropped, on its own thread.
+///
+/// # Examples
+/// ```
+/// use perloop::{Actor, ActorContext, Handler, LoopThread};
+///
+/// #[derive(Default)]
+/// struct Account {
+///     balance: u64,
+/// }
+///
+/// struct Deposit(u64);
+/// struct Balance;
+///
+/// impl Actor for Account {}
+///
+/// impl Handler<Deposit> for Account {
+///     type Reply = ();
+///
+///     async fn handle(&mut self, Deposit(amount): Deposit, _: &mut ActorContext<Self>) {
+///         self.balance += amount;
+///     }
+/// }
+///
+/// impl Handler<Balance> for Account {
+///     type Reply = u64;
+///
+///     async fn handle(&mut self, _: Balance, _: &mut ActorContext<Self>) -> u64 {
+///         self.balance
+///     }
+/// }
+///
+/// let bank = LoopThread::spawn("bank")?;
+/// let account = bank.create_actor(Account::default);
+/// account.tell_blocking(Deposit(40))?;
+/// account.tell_blocking(Deposit(2))?;
+/// assert_eq!(account.ask_blocking(Balance)?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Hooks
+/// An actor that has to do something when it begins or ends overrides `started`, `stopping` and `stopped`: `async fn`s, all.
+/// A panic in one of them is as one in a handler. After a panic, or when the actor's task is cancelled or its loop closes, only
+/// destructors run.
+///
+/// ```
+/// use std::{cell::RefCell, rc::Rc};
+/// use perloop::{Actor, ActorContext, create_actor};
+///
+/// struct Shop(Rc<RefCell<Vec<&'static str>>>);
+///
+/// impl Actor for Shop {
+///     async fn started(&mut self, _: &mut ActorContext<Self>) {
+///         self.0.borrow_mut().push("open");
+///     }
+///
+///     async fn stopping(&mut self, _: &mut ActorContext<Self>) {
+///         self.0.borrow_mut().push("last orders");
+///     }
+///
+///     async fn stopped(&mut self) {
+///         self.0.borrow_mut().push("closed");
+///     }
+/// }
+///
+/// let signs = Rc::new(RefCell::new(Vec::new()));
+/// let kept = Rc::clone(&signs);
+/// perloop::run(async {
+///     let shop = create_actor(|| Shop(kept));
+///     shop.stop();
+///     shop.ended().await;
+/// })?;
+/// assert_eq!(*signs.borrow(), ["open", "last orders", "closed"]);
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+pub trait Actor: Sized + 'static {
+    /// Called on the loop before the first message is handled.
+    fn started(&mut self, context: &mut ActorContext<Self>) -> impl Future<Output = ()> {
+        let _ = context;
+        async {}
+    }
+
+    /// Called when the actor is to end, after its last message. It may still ask others; its own mailbox is not closed yet, but
+    /// what is in it is not handled any more. Its [children](ActorContext::create_child) live.
+    fn stopping(&mut self, context: &mut ActorContext<Self>) -> impl Future<Output = ()> {
+        let _ = context;
+        async {}
+    }
+
+    /// Called when its mailbox is closed and its children have ended, before it is dropped.
+    fn stopped(&mut self) -> impl Future<Output = ()> {
+        async {}
+    }
+}
+
+/// What an actor does with messages of one type. While one is handled no other is; a handler that awaits lets the loop's
+/// other tasks and actors run.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use perloop::{Actor, ActorContext, Handler, create_actor, sleep};
+///
+/// struct Greeter;
+/// struct Greet(&'static str);
+///
+/// impl Actor for Greeter {}
+/// impl Handler<Greet> for Greeter {
+///     type Reply = String;
+///
+///     async fn handle(&mut self, Greet(name): Greet, _: &mut ActorContext<Self>) -> String {
+///         sleep(Duration::from_millis(1)).await;
+///         format!("hello, {name}")
+///     }
+/// }
+///
+/// let greeting = perloop::run(async {
+///     let greeter = create_actor(|| Greeter);
+///     greeter.ask(Greet("Ada")).await
+/// })?;
+/// assert_eq!(greeting.as_deref(), Ok("hello, Ada"));
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+pub trait Handler<M: Send + 'static>: Actor {
+    /// What [`Address::ask`] gives; [`Address::tell`] drops it.
+    type Reply: Send + 'static;
+
+    /// Handles one message: an `async fn`.
+    ///
+    /// If the actor's task is cancelled meanwhile, what this returned is dropped half-way, with the actor.
+    fn handle(&mut self, message: M, context: &mut ActorContext<Self>) -> impl Future<Output = Self::Reply>;
+}
