@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use perloop_bridge::{DoneAndPending, ReturnWhen};
@@ -98,13 +98,13 @@ impl Watching {
         let unlike: Vec<_> = several.iter().filter(|awaited| seen.insert(awaited.key())).collect();
         let left = Rc::new(Cell::new(unlike.len()));
         let watch = |awaited: &Awaited| {
-            let (enough, left) = (Rc::clone(&enough), Rc::clone(&left));
+            let (enough, left) = (Rc::downgrade(&enough), Rc::clone(&left));
             let place = awaited.add_callback(move |ended| one_ended(ended, &enough, &left, when));
             (awaited.clone(), place)
         };
         let places = unlike.into_iter().map(watch).collect();
-        let late = Rc::clone(&enough);
-        let timer = timeout.and_then(|timeout| own.call_later(timeout, move || late.give()).ok());
+        let late = Rc::downgrade(&enough);
+        let timer = timeout.and_then(|timeout| own.call_later(timeout, move || give(&late)).ok());
         (enough, Self { places, timer })
     }
 }
@@ -120,7 +120,7 @@ impl Drop for Watching {
     }
 }
 
-fn one_ended(ended: &Awaited, enough: &Notice, left: &Cell<usize>, when: ReturnWhen) {
+fn one_ended(ended: &Awaited, enough: &Weak<Notice>, left: &Cell<usize>, when: ReturnWhen) {
     left.set(left.get() - 1);
     let is_enough = match when {
         ReturnWhen::AllCompleted => false,
@@ -128,6 +128,14 @@ fn one_ended(ended: &Awaited, enough: &Notice, left: &Cell<usize>, when: ReturnW
         ReturnWhen::FirstException => ended.has_failed(),
     };
     if is_enough || left.get() == 0 {
+        give(enough);
+    }
+}
+
+/// A callback that is queued already comes after the `wait` was given up, too: then it wakes nobody, as its task would
+/// take that for the next thing that it waits for.
+fn give(enough: &Weak<Notice>) {
+    if let Some(enough) = enough.upgrade() {
         enough.give();
     }
 }
