@@ -151,5 +151,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The test is the whole process, as only the main thread's `run` takes Ctrl-C.
 #[cfg(test)]
 fn main() {
+    hear_ctrl_c();
     expect("forever", include_str!("forever.txt"), || program().expect("nothing fails"));
+}
+
+/// A shell's background jobs are started with Ctrl-C ignored, which perloop and Python leave so.
+#[cfg(test)]
+fn hear_ctrl_c() {
+    // SAFETY: it gives the signal its default effect.
+    unsafe { libc::signal(SIGINT, libc::SIG_DFL) };
 }
