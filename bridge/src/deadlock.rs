@@ -159,7 +159,7 @@ pub(crate) fn check_no_loop_runs() -> Result<(), WouldDeadlock> {
     // SAFETY: a loop that stands in the table is kept by its home until it is taken out, under this lock.
     let runs = |owned: &&Owned| unsafe { owned.core.0.as_ref() }.life() == Life::Running;
     let running = table.loops.iter().filter(|owned| owned.thread == this_thread()).find(runs);
-    running.map_or(Ok(()), |owned| Err(WouldDeadlock::of_loops(vec![owned.name.clone()])))
+    running.map_or(Ok(()), |owned| Err(WouldDeadlock::of_running_loop(owned.name.clone())))
 }
 
 impl Table {

@@ -154,7 +154,7 @@ impl fmt::Display for Forked {
 impl Error for Forked {}
 
 /// Waiting here could never end: the thread, or the actor, that would have to do the work is this one, or waits for this
-/// one. In asyncio one would wait for ever.
+/// one, or may do so, as its loop runs here and would be held up. In asyncio one would wait for ever.
 ///
 /// # Examples
 /// ```
@@ -180,6 +180,8 @@ struct Circle {
 enum Who {
     Loops,
     Actors,
+    /// A loop runs in the thread that would wait, for whomever, and all of its tasks would be held up.
+    RunningLoop,
 }
 
 impl WouldDeadlock {
@@ -197,6 +199,11 @@ impl WouldDeadlock {
     /// Of threads, named as their loops.
     pub(crate) fn of_loops(path: Vec<String>) -> Self {
         Self { circle: Apart::new(Circle { path, of: Who::Loops }) }
+    }
+
+    /// Of a loop that runs in this thread.
+    pub(crate) fn of_running_loop(name: String) -> Self {
+        Self { circle: Apart::new(Circle { path: vec![name], of: Who::RunningLoop }) }
     }
 
     /// Of actors.
@@ -219,18 +226,20 @@ impl WouldDeadlock {
 
 impl fmt::Display for WouldDeadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.circle.0.of {
-            Who::Loops => "blocking here would deadlock: ",
-            Who::Actors => "waiting here would deadlock: ",
-        })?;
+        let (act, advice) = match self.circle.0.of {
+            Who::Loops => ("blocking", "await the future instead, or block in a thread that owns no loop"),
+            Who::Actors => ("waiting", "let the handler end first: tell, or ask in a task of its own"),
+            Who::RunningLoop => {
+                let name = self.path().join("', '");
+                let why = "which runs in this thread; await it instead";
+                return write!(f, "waiting here would hold up event loop '{name}', {why}");
+            }
+        };
+        write!(f, "{act} here would deadlock: ")?;
         for name in self.path() {
             write!(f, "'{name}' waits for ")?;
         }
         let first = self.path().first().map_or("itself", String::as_str);
-        let advice = match self.circle.0.of {
-            Who::Loops => "await the future instead, or block in a thread that owns no loop",
-            Who::Actors => "let the handler end first: tell, or ask in a task of its own",
-        };
         write!(f, "'{first}'; {advice}")
     }
 }

@@ -296,11 +296,7 @@ impl fmt::Display for PermitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut => f.write_str("no permit was free in time; try again, or wait longer"),
-            Self::WouldDeadlock(why) => write!(
-                f,
-                "waiting here would hold up event loop '{}', which runs in this thread; await it instead",
-                why.path().join("', '")
-            ),
+            Self::WouldDeadlock(why) => why.fmt(f),
             Self::Forked(error) => error.fmt(f),
         }
     }

@@ -152,14 +152,6 @@ impl<T> PutBlockingError<T> {
     }
 }
 
-fn on_loop(why: &WouldDeadlock, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(
-        f,
-        "waiting here would hold up event loop '{}', which runs in this thread; await it instead",
-        why.path().join("', '")
-    )
-}
-
 impl<T> fmt::Display for QueueClosed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(CLOSED)
@@ -180,7 +172,7 @@ impl<T> fmt::Display for PutBlockingError<T> {
         match self {
             Self::Closed(_) => f.write_str(CLOSED),
             Self::TimedOut(_) => f.write_str("the queue had no room in time; try again, or wait longer"),
-            Self::WouldDeadlock(_, why) => on_loop(why, f),
+            Self::WouldDeadlock(_, why) => why.fmt(f),
         }
     }
 }
@@ -199,7 +191,7 @@ impl fmt::Display for GetBlockingError {
         match self {
             Self::Closed => f.write_str(CLOSED),
             Self::TimedOut => f.write_str("no item came in time; try again, or wait longer"),
-            Self::WouldDeadlock(why) => on_loop(why, f),
+            Self::WouldDeadlock(why) => why.fmt(f),
         }
     }
 }
