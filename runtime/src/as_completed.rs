@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::current;
-use crate::errors::{TimedOut, WrongLoop};
+use crate::errors::TimedOut;
 use crate::event_loop::{EventLoop, TimerHandle};
 use crate::loop_future::{End, State};
 use crate::task::{Awaited, Waitable};
@@ -126,8 +126,7 @@ impl<W: Waitable> Completions<W> {
         let mut seen = HashSet::new();
         for item in several {
             let awaited = item.inside().0;
-            if awaited.loop_id() != own.id() {
-                let error = WrongLoop { belongs_to: awaited.loop_name(), used_on: own.name().to_owned() };
+            if let Err(error) = own.check_owns(awaited.loop_id()) {
                 panic!("as_completed: {error}");
             }
             if seen.insert(awaited.key()) {

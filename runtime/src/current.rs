@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 
+use perloop_bridge::Remote;
+
 use crate::errors::{NoEventLoop, NoRunningLoop};
 use crate::event_loop::{EventLoop, WeakLoop};
 
@@ -37,6 +39,14 @@ pub(crate) fn find_owned_by(is_it: impl Fn(&EventLoop) -> bool) -> Option<EventL
         owned.borrow().0.iter().filter_map(WeakLoop::upgrade).find(|event_loop| is_it(event_loop))
     };
     OWNED.try_with(find).ok().flatten()
+}
+
+/// The name of the loop of this number, of whatever thread, for errors.
+pub(crate) fn name_of(id: u32) -> String {
+    match find_owned(id) {
+        Some(own) => own.name().to_owned(),
+        None => Remote::find(id).map_or_else(|| "one that is gone".to_owned(), |own| own.name().to_owned()),
+    }
 }
 
 /// Counts the loops of this thread that are made without a name, from one on.

@@ -221,15 +221,12 @@ pub(crate) fn gather_by<A: Awaitable + 'static, X: 'static, T: 'static>(
 ) -> Gather<T> {
     let at = Location::caller();
     let children = Children::new(several);
-    let own = match loop_of(&children) {
-        Ok(own) => own,
-        Err((own, error)) => {
-            let gather = Gather::new(State::new(&own, at));
-            gather.settle(Err(TaskError::WrongLoop(error)));
-            return gather;
-        }
-    };
+    let (own, checked) = loop_of(&children);
     let mut gather = Gather::new(State::new(&own, at));
+    if let Err(error) = checked {
+        gather.state.settle(Err(TaskError::WrongLoop(error)));
+        return gather;
+    }
     let gathering = Rc::new(Gathering {
         unfinished: Cell::new(children.given.len() - children.repetitions.len()),
         kept: RefCell::new(std::iter::repeat_with(|| None).take(children.given.len()).collect()),
@@ -244,23 +241,18 @@ pub(crate) fn gather_by<A: Awaitable + 'static, X: 'static, T: 'static>(
     gather
 }
 
-/// The children's loop; of nothing the current one. With the error comes a loop that can say it.
-fn loop_of<A: Awaitable>(children: &Children<A>) -> Result<EventLoop, (EventLoop, WrongLoop)> {
+/// The children's loop; of nothing the current one. If they have several, one that can say it.
+fn loop_of<A: Awaitable>(children: &Children<A>) -> (EventLoop, Result<(), WrongLoop>) {
     let here = || current::get_event_loop().unwrap_or_else(|error| panic!("gather: {error}"));
-    let Some(first) = children.given.first() else { return Ok(here()) };
+    let Some(first) = children.given.first() else { return (here(), Ok(())) };
     let loop_id = first.inside().0.loop_id();
     let found = current::find_owned(loop_id);
     // What belongs to a loop that is gone and has not ended never does.
     let is_elsewhere = |child: &Awaited| child.loop_id() != loop_id || found.is_none() && !child.done();
     let other = children.all().find(is_elsewhere);
     let own = found.unwrap_or_else(here);
-    match other {
-        None => Ok(own),
-        Some(other) => {
-            let (belongs_to, used_on) = (other.loop_name(), own.name().to_owned());
-            Err((own, WrongLoop { belongs_to, used_on }))
-        }
-    }
+    let checked = other.map_or(Ok(()), |other| own.check_owns(other.loop_id()));
+    (own, checked)
 }
 
 impl<A: Awaitable + 'static, X: 'static, T: 'static> Gathering<A, X, T> {
@@ -360,10 +352,6 @@ impl<T: 'static> Gather<T> {
         };
         let sink: Sink<T> = Rc::new(RefCell::new(Some(Box::new(settle))));
         Self { state, sink, gathering: None, waiting: None }
-    }
-
-    fn settle(&self, outcome: Result<T, TaskError>) {
-        self.state.settle(outcome.map(|value| Once(Cell::new(Some(value)))));
     }
 
     fn keep(&mut self, gathering: Rc<dyn Gathered>) {

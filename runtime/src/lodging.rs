@@ -93,11 +93,6 @@ impl<V> Lodging<V> {
         self.loop_id
     }
 
-    /// The name of the loop, for errors.
-    pub(crate) fn loop_name(&self) -> String {
-        Remote::find(self.loop_id).map_or_else(|| "one that is gone".to_owned(), |own| own.name().to_owned())
-    }
-
     fn on_its_loop<R>(&self, mut act: impl FnMut(&Lodgers) -> R) -> Option<R> {
         let on_running =
             |running: &EventLoop| (running.id() == self.loop_id).then(|| act(&running.0.lodgers));

@@ -398,11 +398,7 @@ impl EventLoop {
         awaitable: impl Into<LoopFuture<T>>,
     ) -> Result<LoopFuture<T>, WrongLoop> {
         let future = awaitable.into();
-        let awaited = future.as_awaited();
-        if awaited.loop_id() == self.id() {
-            return Ok(future);
-        }
-        Err(WrongLoop { belongs_to: awaited.loop_name(), used_on: self.name().to_owned() })
+        self.check_owns(future.as_awaited().loop_id()).map(|()| future)
     }
 
     /// Makes a future of this loop, to be set by hand: asyncio's `loop.create_future`.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use perloop_bridge::{DoneAndPending, ReturnWhen};
 
 use crate::current;
-use crate::errors::{WaitError, WrongLoop};
+use crate::errors::WaitError;
 use crate::event_loop::{EventLoop, TimerHandle};
 use crate::notice::Notice;
 use crate::task::{Awaited, Waitable};
@@ -71,13 +71,7 @@ fn check(own: &EventLoop, several: &[Awaited]) -> Result<(), WaitError> {
     if several.is_empty() {
         return Err(WaitError::Nothing);
     }
-    match several.iter().find(|awaited| awaited.loop_id() != own.id()) {
-        None => Ok(()),
-        Some(awaited) => {
-            let belongs_to = awaited.loop_name();
-            Err(WaitError::WrongLoop(WrongLoop { belongs_to, used_on: own.name().to_owned() }))
-        }
-    }
+    several.iter().try_for_each(|awaited| own.check_owns(awaited.loop_id())).map_err(WaitError::WrongLoop)
 }
 
 /// Callbacks on all of them, and a timer, as long as this lives.

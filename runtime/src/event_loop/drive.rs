@@ -10,7 +10,7 @@ use perloop_bridge::{Forked, FutureError};
 
 use crate::context::InLoop;
 use crate::current;
-use crate::errors::{LoopError, StoppedBeforeDone, WrongLoop};
+use crate::errors::{LoopError, StoppedBeforeDone};
 use crate::event_loop::{EventLoop, WeakLoop};
 use crate::task::{AnyTask, Seed, TaskRecord, Waitable};
 
@@ -176,10 +176,7 @@ impl EventLoop {
     pub fn run_until_done(&self, awaited: &impl Waitable) -> Result<(), LoopError> {
         let running = Running::begin(self)?;
         let awaited = awaited.inside().0;
-        if awaited.loop_id() != self.id() {
-            let belongs_to = awaited.loop_name();
-            return Err(LoopError::WrongLoop(WrongLoop { belongs_to, used_on: self.name().to_owned() }));
-        }
+        self.check_owns(awaited.loop_id()).map_err(LoopError::WrongLoop)?;
         let end = RunEnd::new(self);
         let in_callback = Rc::clone(&end);
         awaited.add_callback(move |_| in_callback.come());

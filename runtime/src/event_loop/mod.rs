@@ -30,8 +30,9 @@ use callbacks::Once;
 
 use crate::async_gen::Asyncgens;
 use crate::clock::Clock;
+use crate::current;
 use crate::debug::Debug;
-use crate::errors::CloseRunning;
+use crate::errors::{CloseRunning, WrongLoop};
 use crate::exception::{ExceptionHandler, PanicPolicy};
 use crate::executor::DefaultExecutor;
 use crate::handle::LoopHandle;
@@ -391,6 +392,14 @@ impl EventLoop {
 
     pub(crate) fn check_open(&self) -> Result<(), LoopClosed> {
         if self.is_closed() { Err(LoopClosed::new(self.name())) } else { Ok(()) }
+    }
+
+    /// Does what belongs to the loop of this number belong here?
+    pub(crate) fn check_owns(&self, loop_id: u32) -> Result<(), WrongLoop> {
+        if loop_id == self.id() {
+            return Ok(());
+        }
+        Err(WrongLoop { belongs_to: current::name_of(loop_id), used_on: self.name().to_owned() })
     }
 
     pub(crate) fn downgrade(&self) -> WeakLoop {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use perloop_bridge::{CrossThreadFuture, Promise};
 
 use crate::current;
-use crate::errors::{TaskError, WrongLoop};
+use crate::errors::TaskError;
 use crate::event_loop::{EventLoop, InFlight};
 use crate::executor::{ExecutorError, ExecutorTimedOut, JobError, Leaving, ThreadPoolExecutor};
 use crate::lodging::{Lodger, Lodging};
@@ -148,13 +148,8 @@ impl<T: Send + 'static> Waits<T> {
     }
 
     fn poll(waits: &Lodging<Self>, cx: &mut Context<'_>) -> Poll<Result<T, JobError>> {
-        if let Ok(Some(used_on)) = current::with_running(|running| {
-            (running.id() != waits.loop_id()).then(|| running.name().to_owned())
-        }) {
-            return Poll::Ready(Err(JobError::WrongLoop(WrongLoop {
-                belongs_to: waits.loop_name(),
-                used_on,
-            })));
+        if let Ok(Err(error)) = current::with_running(|running| running.check_owns(waits.loop_id())) {
+            return Poll::Ready(Err(JobError::WrongLoop(error)));
         }
         let found = waits.get().expect("`to_thread` is polled on the loop on which it began");
         let slot = ready!(Pin::new(&mut *found.0.borrow_mut()).poll(cx))?;

@@ -8,7 +8,6 @@ use perloop_bridge::{Panicked, TaskRef};
 
 use crate::cancel::Cancelled;
 use crate::context;
-use crate::current;
 use crate::loop_future::{AnyState, LoopFuture};
 use crate::task::done::{Placed, Watch, Watchers};
 use crate::task::{AnyTask, Task, TaskRecord};
@@ -106,12 +105,6 @@ impl Awaited {
             Self::Task(task) => task.record::<TaskRecord>().loop_id(),
             Self::Future(future) => future.core().loop_id(),
         }
-    }
-
-    /// The name of the loop that it belongs to, for errors.
-    pub(crate) fn loop_name(&self) -> String {
-        let own = current::find_owned(self.loop_id());
-        own.map_or_else(|| "one that is gone".to_owned(), |own| own.name().to_owned())
     }
 
     /// Does `cancel` ask anybody? A gather asks its children.

@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 use perloop_bridge::{Call, CallRef, Ready, TaskRef};
 
 use crate::current;
-use crate::errors::{TaskError, WrongLoop};
+use crate::errors::TaskError;
 use crate::event_loop::{EventLoop, run_callback, run_callback_of};
 use crate::nested_drop::drop_nested;
 use crate::places::Places;
@@ -334,16 +334,8 @@ pub(crate) fn check_await(awaited: &Awaited) -> Result<(), TaskError> {
     {
         return Err(TaskError::AwaitSelf);
     }
-    let is_elsewhere = |running: &EventLoop| {
-        let belongs_to = || awaited.loop_name();
-        let used_on = || running.name().to_owned();
-        (running.id() != awaited.loop_id())
-            .then(|| WrongLoop { belongs_to: belongs_to(), used_on: used_on() })
-    };
-    match current::with_running(is_elsewhere) {
-        Ok(Some(error)) => Err(TaskError::WrongLoop(error)),
-        Ok(None) | Err(_) => Ok(()),
-    }
+    let checked = current::with_running(|running| running.check_owns(awaited.loop_id()));
+    checked.unwrap_or(Ok(())).map_err(TaskError::WrongLoop)
 }
 
 impl Drop for Waiting {
