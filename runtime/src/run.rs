@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::errors::{LoopError, RunError};
 use crate::event_loop::{Builder, EventLoop};
 use crate::exception::{ExceptionContext, ExceptionKind};
+use crate::loop_future::LoopFuture;
 use crate::runner::Runner;
 use crate::task::AnyTask;
 
@@ -75,7 +76,8 @@ pub(crate) fn tear_down(event_loop: &EventLoop) -> Result<(), LoopError> {
         for task in &tasks {
             task.cancel();
         }
-        event_loop.run_until(|stop| stop_after_all(event_loop, &tasks, stop))?;
+        let end = end_of_all(event_loop, &tasks);
+        whoever_stops_it(|| event_loop.run_until_done(&end))?;
         tasks.iter().for_each(|task| report(event_loop, task));
         event_loop.check_alive()?;
     }
@@ -86,31 +88,35 @@ pub(crate) fn tear_down(event_loop: &EventLoop) -> Result<(), LoopError> {
     })
 }
 
-/// Runs a part of the teardown, whoever stops the loop meanwhile.
+/// Runs a part of the teardown.
 fn finish(event_loop: &EventLoop, part: impl Future<Output = ()>) -> Result<(), LoopError> {
     let mut part = pin!(part);
+    whoever_stops_it(|| event_loop.run_until_complete(&mut part))
+}
+
+/// Runs a loop until what it runs for is done.
+fn whoever_stops_it(mut run: impl FnMut() -> Result<(), LoopError>) -> Result<(), LoopError> {
     loop {
-        match event_loop.run_until_complete(&mut part) {
+        match run() {
             Err(LoopError::StoppedBeforeDone(_)) => {}
-            Err(error) => return Err(error),
-            Ok(()) => return Ok(()),
+            ended => return ended,
         }
     }
 }
 
-/// Stops the loop two hops after the end of the last of the tasks, as `gather` would.
-fn stop_after_all(event_loop: &EventLoop, tasks: &[AnyTask], stop: Rc<dyn Fn()>) {
-    let left = Rc::new(Cell::new(tasks.len()));
+/// A future that is set when the last of the tasks has ended, with as many hops as `gather` takes.
+fn end_of_all(event_loop: &EventLoop, tasks: &[AnyTask]) -> LoopFuture<()> {
+    let (end, left) = (event_loop.create_future(), Rc::new(Cell::new(tasks.len())));
     for task in tasks {
-        let (left, stop, event_loop) = (Rc::clone(&left), Rc::clone(&stop), event_loop.clone());
+        let (end, left) = (end.clone(), Rc::clone(&left));
         task.add_done_callback(move |_| {
             left.set(left.get() - 1);
             if left.get() == 0 {
-                // The loop runs, so it is open.
-                drop(event_loop.call_soon(move || stop()));
+                end.set_result(()).expect("nobody else has it");
             }
         });
     }
+    end
 }
 
 /// Tells the exception handler of a task's panic, if that is how it ended.

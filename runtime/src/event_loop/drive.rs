@@ -266,36 +266,20 @@ impl EventLoop {
     pub fn stop(&self) {
         self.0.is_stopping.set(true);
     }
-
-    /// Runs until what `begin` has set up calls what it gets, whoever else stops the loop meanwhile; for the teardown of
-    /// `run`.
-    pub(crate) fn run_until(&self, begin: impl FnOnce(Rc<dyn Fn()>)) -> Result<(), LoopError> {
-        let _running = Running::begin(self)?;
-        let end = RunEnd::new(self);
-        let in_callback = Rc::clone(&end);
-        begin(Rc::new(move || in_callback.come()));
-        while !end.has_come.get() {
-            self.turn_until_stopped()?;
-            self.0.is_stopping.set(false);
-        }
-        Ok(())
-    }
 }
 
 /// The end of one run, for the callback that brings it about. It stops no later run, and keeps no loop.
 struct RunEnd {
     of: WeakLoop,
-    has_come: Cell<bool>,
     is_over: Cell<bool>,
 }
 
 impl RunEnd {
     fn new(event_loop: &EventLoop) -> Rc<Self> {
-        Rc::new(Self { of: event_loop.downgrade(), has_come: Cell::new(false), is_over: Cell::new(false) })
+        Rc::new(Self { of: event_loop.downgrade(), is_over: Cell::new(false) })
     }
 
     fn come(&self) {
-        self.has_come.set(true);
         if let Some(event_loop) = self.of.upgrade()
             && !self.is_over.get()
         {
