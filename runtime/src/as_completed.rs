@@ -1,7 +1,7 @@
 //! `as_completed`: several tasks and futures, one after the other as they end.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use crate::current;
 use crate::errors::TimedOut;
-use crate::event_loop::{EventLoop, TimerHandle};
+use crate::event_loop::EventLoop;
 use crate::loop_future::{End, State};
-use crate::task::{Awaited, Waitable};
+use crate::task::Waitable;
+use crate::wait::Watching;
 
 /// Gives tasks and futures back as they end: asyncio's `as_completed`, in its asynchronous form. What is done already
 /// comes first; of one instant they come in the order of their ends. It watches them from this call on, whether asked or
@@ -52,13 +53,12 @@ pub fn as_completed<W: Waitable>(
         items: Vec::new(),
         left: 0,
         ended: Rc::new(Ended::default()),
-        watched: Vec::new(),
-        timer: None,
+        watching: Watching::default(),
     };
     completions.watch(&own, several);
     if let Some(timeout) = timeout.into().filter(|_| completions.left > 0) {
         let ended = Rc::clone(&completions.ended);
-        completions.timer = own.call_later(timeout, move || ended.give_up()).ok();
+        completions.watching.set_timeout(&own, timeout, move || ended.give_up());
     }
     completions
 }
@@ -81,8 +81,7 @@ pub struct Completions<W> {
     /// How many are still to be given.
     left: usize,
     ended: Rc<Ended>,
-    watched: Vec<(Awaited, u64)>,
-    timer: Option<TimerHandle>,
+    watching: Watching,
 }
 
 /// What the callbacks fill.
@@ -123,16 +122,13 @@ impl Ended {
 
 impl<W: Waitable> Completions<W> {
     fn watch(&mut self, own: &EventLoop, several: impl IntoIterator<Item = W>) {
-        let mut seen = HashSet::new();
         for item in several {
             let awaited = item.inside().0;
             if let Err(error) = own.check_owns(awaited.loop_id()) {
                 panic!("as_completed: {error}");
             }
-            if seen.insert(awaited.key()) {
-                let (ended, index) = (Rc::clone(&self.ended), self.items.len());
-                let place = awaited.add_callback(move |_| ended.add(index));
-                self.watched.push((awaited, place));
+            let (ended, index) = (Rc::clone(&self.ended), self.items.len());
+            if self.watching.watch(&awaited, move |_| ended.add(index)) {
                 self.items.push(Some(item));
             }
         }
@@ -177,17 +173,6 @@ impl<W: Waitable> Completions<W> {
             drop(self.ended.waiter.replace(Some(Rc::clone(&waiter))));
             // Only a request to this task ends it otherwise.
             let _set = End::of(waiter.as_awaited()).await;
-        }
-    }
-}
-
-impl<W> Drop for Completions<W> {
-    fn drop(&mut self) {
-        for (awaited, place) in &self.watched {
-            awaited.remove_callback(*place);
-        }
-        if let Some(timer) = &self.timer {
-            timer.cancel();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::sleep::Sleeper;
@@ -16,11 +17,22 @@ pub(crate) struct Notice {
 }
 
 impl Notice {
-    pub(crate) fn give(&self) {
+    fn give(&self) {
         self.is_given.set(true);
         let sleeper = self.sleeper.take();
         if let Some(sleeper) = sleeper {
             sleeper.wake();
+        }
+    }
+
+    /// What gives it, for a callback. That may come after the wait was given up, and then wakes nobody, as the task would
+    /// take it for the next thing that it waits for.
+    pub(crate) fn giver(self: &Rc<Self>) -> impl Fn() + use<> {
+        let notice = Rc::downgrade(self);
+        move || {
+            if let Some(notice) = notice.upgrade() {
+                notice.give();
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 use perloop_bridge::{DoneAndPending, ReturnWhen};
@@ -60,7 +60,17 @@ pub async fn wait<'a, W: Waitable + ?Sized + 'a>(
     let own = current::get_running_loop().expect("`wait` is awaited on a running loop");
     let several: Vec<Awaited> = several.into_iter().map(|one| one.inside().0).collect();
     check(&own, &several)?;
-    let (enough, watching) = Watching::begin(&own, &several, when, timeout);
+    let (enough, left) = (Rc::<Notice>::default(), Rc::<Cell<usize>>::default());
+    let mut watching = Watching::default();
+    for awaited in &several {
+        let (give, in_callback) = (enough.giver(), Rc::clone(&left));
+        if watching.watch(awaited, move |ended| one_ended(ended, give, &in_callback, when)) {
+            left.set(left.get() + 1);
+        }
+    }
+    if let Some(timeout) = timeout {
+        watching.set_timeout(&own, timeout, enough.giver());
+    }
     enough.come().await;
     drop(watching);
     let (done, pending) = (0..several.len()).partition(|place| several[*place].done());
@@ -74,32 +84,31 @@ fn check(own: &EventLoop, several: &[Awaited]) -> Result<(), WaitError> {
     several.iter().try_for_each(|awaited| own.check_owns(awaited.loop_id())).map_err(WaitError::WrongLoop)
 }
 
-/// Callbacks on all of them, and a timer, as long as this lives.
-struct Watching {
+/// Callbacks at the ends of several, each of which counts once, and one at a timeout, as long as this lives.
+#[derive(Default)]
+pub(crate) struct Watching {
+    seen: HashSet<usize>,
     places: Vec<(Awaited, u64)>,
     timer: Option<TimerHandle>,
 }
 
 impl Watching {
-    fn begin(
+    /// False: it is watched already.
+    pub(crate) fn watch(&mut self, awaited: &Awaited, callback: impl FnOnce(&Awaited) + 'static) -> bool {
+        let is_new = self.seen.insert(awaited.key());
+        if is_new {
+            self.places.push((awaited.clone(), awaited.add_callback(callback)));
+        }
+        is_new
+    }
+
+    pub(crate) fn set_timeout(
+        &mut self,
         own: &EventLoop,
-        several: &[Awaited],
-        when: ReturnWhen,
-        timeout: Option<Duration>,
-    ) -> (Rc<Notice>, Self) {
-        let enough = Rc::<Notice>::default();
-        let mut seen = HashSet::new();
-        let unlike: Vec<_> = several.iter().filter(|awaited| seen.insert(awaited.key())).collect();
-        let left = Rc::new(Cell::new(unlike.len()));
-        let watch = |awaited: &Awaited| {
-            let (enough, left) = (Rc::downgrade(&enough), Rc::clone(&left));
-            let place = awaited.add_callback(move |ended| one_ended(ended, &enough, &left, when));
-            (awaited.clone(), place)
-        };
-        let places = unlike.into_iter().map(watch).collect();
-        let late = Rc::downgrade(&enough);
-        let timer = timeout.and_then(|timeout| own.call_later(timeout, move || give(&late)).ok());
-        (enough, Self { places, timer })
+        timeout: Duration,
+        callback: impl FnOnce() + 'static,
+    ) {
+        self.timer = own.call_later(timeout, callback).ok();
     }
 }
 
@@ -114,7 +123,7 @@ impl Drop for Watching {
     }
 }
 
-fn one_ended(ended: &Awaited, enough: &Weak<Notice>, left: &Cell<usize>, when: ReturnWhen) {
+fn one_ended(ended: &Awaited, give: impl Fn(), left: &Cell<usize>, when: ReturnWhen) {
     left.set(left.get() - 1);
     let is_enough = match when {
         ReturnWhen::AllCompleted => false,
@@ -122,14 +131,6 @@ fn one_ended(ended: &Awaited, enough: &Weak<Notice>, left: &Cell<usize>, when: R
         ReturnWhen::FirstException => ended.has_failed(),
     };
     if is_enough || left.get() == 0 {
-        give(enough);
-    }
-}
-
-/// A callback that is queued already comes after the `wait` was given up, too: then it wakes nobody, as its task would
-/// take that for the next thing that it waits for.
-fn give(enough: &Weak<Notice>) {
-    if let Some(enough) = enough.upgrade() {
-        enough.give();
+        give();
     }
 }

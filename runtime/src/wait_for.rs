@@ -74,12 +74,8 @@ async fn give_up_at_once<A: Awaitable>(awaitable: &A) -> Result<Result<A::Value,
         return Ok(Err(misuse));
     }
     let end = Rc::<Notice>::default();
-    let in_callback = Rc::downgrade(&end);
-    awaited.add_callback(move |_| {
-        if let Some(end) = in_callback.upgrade() {
-            end.give();
-        }
-    });
+    let give = end.giver();
+    awaited.add_callback(move |_| give());
     step::cancel_awaited(awaited, None);
     end.come().await;
     match awaitable.read() {
