@@ -211,6 +211,7 @@ mod gather;
 mod gather_tuple;
 mod handle;
 mod interval;
+mod line;
 mod locks;
 mod lodging;
 mod loop_future;

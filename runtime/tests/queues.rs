@@ -348,7 +348,7 @@ fn a_waker_that_panics_harms_no_other_waiter() {
 
 #[test]
 #[should_panic(
-    expected = "queue: get: it was waited for on another event loop before; make a queue for each loop"
+    expected = "Queue::get: it belongs to another event loop, one that is gone, where a task has waited for it"
 )]
 fn a_queue_of_another_loop_is_refused() {
     let queue = Queue::<i32>::new(0);
@@ -370,7 +370,7 @@ fn what_need_not_wait_needs_no_loop() {
     assert_eq!(pin!(queue.join()).poll(&mut cx), Poll::Ready(()));
     let outside = catch_unwind(AssertUnwindSafe(|| pin!(queue.get()).poll(&mut cx).is_ready()));
     let message = *outside.unwrap_err().downcast::<String>().unwrap();
-    assert!(message.starts_with("queue: get: no running event loop in this thread"), "{message}");
+    assert!(message.starts_with("Queue::get: no running event loop in this thread"), "{message}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::cancel::catch_cancelled;
-use crate::locks::line::Line;
+use crate::line::Line;
 use crate::locks::lock::{Lock, LockGuard, NotAcquired};
 
 /// Lets tasks that hold a lock wait until another one says that something has changed: asyncio's `Condition`. Clones
@@ -292,8 +292,7 @@ impl Future for Notification<'_> {
                 self.place = Some(line.join("Condition::wait", cx));
                 Poll::Pending
             }
-            // One that was passed over may have missed its notification.
-            Some(place) if line.is_called(place) || line.stay(place, cx) => Poll::Ready(()),
+            Some(place) if line.goes_on(place, cx) => Poll::Ready(()),
             Some(_) => Poll::Pending,
         }
     }

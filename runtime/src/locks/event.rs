@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::locks::line::Line;
+use crate::line::Line;
 
 /// Something that happens, and that any number of tasks wait for: asyncio's `Event`. Clones are the same event; none
 /// of them can leave the thread.
@@ -149,11 +149,8 @@ impl Future for Happening<'_> {
                 self.place = Some(line.join("Event::wait", cx));
                 Poll::Pending
             }
-            Some(place) if line.is_called(place) => Poll::Ready(()),
-            Some(place) => {
-                line.stay(place, cx);
-                Poll::Pending
-            }
+            Some(place) if line.goes_on(place, cx) => Poll::Ready(()),
+            Some(_) => Poll::Pending,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::errors::plain_error;
-use crate::locks::line::Line;
+use crate::line::Line;
 
 plain_error! {
     /// A lock was to be released, or its holder to wait or notify, while nobody held it: asyncio's

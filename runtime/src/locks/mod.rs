@@ -4,7 +4,6 @@ mod barrier;
 mod bounded_semaphore;
 mod condition;
 mod event;
-mod line;
 mod lock;
 mod semaphore;
 

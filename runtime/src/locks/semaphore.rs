@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::locks::line::Line;
+use crate::line::Line;
 
 /// Lets a number of tasks at a time go on, in the order of asking: asyncio's `Semaphore`. Clones are the same
 /// semaphore; none of them can leave the thread.

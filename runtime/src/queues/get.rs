@@ -5,9 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::queues::line::Ticket;
 use crate::queues::{Fifo, GetNowaitError, Order, Queue, QueueShutDown};
-use crate::task::step;
 
 /// The future that [`Queue::get`] makes.
 ///
@@ -24,31 +22,26 @@ use crate::task::step;
 #[must_use = "futures do nothing unless awaited"]
 pub struct Get<'a, T, O: Order<T> = Fifo<T>> {
     queue: &'a Queue<T, O>,
-    ticket: Option<Ticket>,
+    place: Option<u64>,
     is_over: bool,
 }
 
 impl<'a, T, O: Order<T>> Get<'a, T, O> {
     #[inline]
     pub(super) fn new(queue: &'a Queue<T, O>) -> Self {
-        Self { queue, ticket: None, is_over: false }
+        Self { queue, place: None, is_over: false }
     }
 
     #[cold]
     fn wait(&mut self, cx: &Context<'_>) -> Poll<Result<T, QueueShutDown>> {
-        self.queue.check_loop("get");
-        self.ticket = Some(self.queue.0.getters.enter(cx));
-        step::note_wait();
+        self.leave();
+        self.place = Some(self.queue.join_line(&self.queue.0.getters, "Queue::get", cx));
         Poll::Pending
     }
 
-    /// Polled while in line, or as it was woken.
-    fn must_wait(&self, cx: &Context<'_>) -> bool {
-        let waits = self.ticket.is_some_and(|ticket| self.queue.0.getters.must_wait(ticket, cx));
-        if waits {
-            step::note_wait();
-        }
-        waits
+    /// True if it had been woken.
+    fn leave(&mut self) -> bool {
+        self.place.take().is_some_and(|place| self.queue.0.getters.leave(place))
     }
 }
 
@@ -59,7 +52,7 @@ impl<T, O: Order<T>> Future for Get<'_, T, O> {
     /// Polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(!self.is_over, "`Queue::get` was polled after it was ready");
-        if self.must_wait(cx) {
+        if self.place.is_some_and(|place| !self.queue.0.getters.goes_on(place, cx)) {
             return Poll::Pending;
         }
         let taken = match self.queue.get_nowait() {
@@ -67,7 +60,7 @@ impl<T, O: Order<T>> Future for Get<'_, T, O> {
             Err(GetNowaitError::ShutDown) => Err(QueueShutDown(())),
             Err(GetNowaitError::Empty) => return self.wait(cx),
         };
-        self.ticket = None;
+        self.leave();
         self.is_over = true;
         Poll::Ready(taken)
     }
@@ -76,10 +69,7 @@ impl<T, O: Order<T>> Future for Get<'_, T, O> {
 impl<T, O: Order<T>> Drop for Get<'_, T, O> {
     /// Given up. Was it woken, and there is an item, then the next one is woken in its place.
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket
-            && !self.queue.0.getters.leave(ticket)
-            && !self.queue.empty()
-        {
+        if self.leave() && !self.queue.empty() {
             self.queue.0.getters.wake_next();
         }
     }

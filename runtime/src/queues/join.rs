@@ -5,9 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::queues::line::Ticket;
 use crate::queues::{Fifo, Order, Queue};
-use crate::task::step;
 
 /// The future that [`Queue::join`] makes. Polled again after it was ready, it is ready.
 ///
@@ -29,7 +27,7 @@ pub struct Join<'a, T, O: Order<T> = Fifo<T>> {
 #[derive(Debug, Clone, Copy)]
 enum State {
     New,
-    Waiting(Ticket),
+    Waiting(u64),
     Over,
 }
 
@@ -44,13 +42,15 @@ impl<'a, T, O: Order<T>> Join<'a, T, O> {
             State::Over => Poll::Ready(()),
             State::New if self.queue.0.unfinished.get() == 0 => Poll::Ready(()),
             State::New => {
-                self.queue.check_loop("join");
-                self.state = State::Waiting(joiners.enter(cx));
+                self.state = State::Waiting(self.queue.join_line(joiners, "Queue::join", cx));
                 Poll::Pending
             }
-            State::Waiting(ticket) if joiners.must_wait(ticket, cx) => Poll::Pending,
             // All was done at that moment, whatever was put since.
-            State::Waiting(_) => Poll::Ready(()),
+            State::Waiting(place) if joiners.goes_on(place, cx) => {
+                joiners.leave(place);
+                Poll::Ready(())
+            }
+            State::Waiting(_) => Poll::Pending,
         }
     }
 }
@@ -62,8 +62,6 @@ impl<T, O: Order<T>> Future for Join<'_, T, O> {
         let polled = self.poll_state(cx);
         if polled.is_ready() {
             self.state = State::Over;
-        } else {
-            step::note_wait();
         }
         polled
     }
@@ -71,8 +69,8 @@ impl<T, O: Order<T>> Future for Join<'_, T, O> {
 
 impl<T, O: Order<T>> Drop for Join<'_, T, O> {
     fn drop(&mut self) {
-        if let State::Waiting(ticket) = self.state {
-            self.queue.0.joiners.leave(ticket);
+        if let State::Waiting(place) = self.state {
+            self.queue.0.joiners.leave(place);
         }
     }
 }

@@ -7,15 +7,13 @@ mod errors;
 mod get;
 mod join;
 mod kinds;
-mod line;
 mod order;
 mod put;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
-
-use line::Line;
+use std::task::Context;
 
 pub use errors::{GetNowaitError, PutNowaitError, QueueShutDown, TaskDoneTooOften};
 pub use get::Get;
@@ -24,7 +22,7 @@ pub use kinds::{LifoQueue, PriorityQueue};
 pub use order::{Fifo, Least, Lifo, Order};
 pub use put::Put;
 
-use crate::current;
+use crate::line::Line;
 
 /// A queue between tasks of a loop: asyncio's `Queue`. It gives the items in the order in which they were put;
 /// [`LifoQueue`] and [`PriorityQueue`] give them in another one and are else the same.
@@ -71,8 +69,6 @@ struct Inner<T, O> {
     getters: Line,
     putters: Line,
     joiners: Line,
-    /// The number of the loop on which it was first waited for.
-    loop_id: Cell<Option<u32>>,
     _items: std::marker::PhantomData<T>,
 }
 
@@ -101,7 +97,6 @@ impl<T, O: Order<T>> Queue<T, O> {
             getters: Line::default(),
             putters: Line::default(),
             joiners: Line::default(),
-            loop_id: Cell::new(None),
             _items: std::marker::PhantomData,
         }))
     }
@@ -369,18 +364,10 @@ impl<T, O: Order<T>> Queue<T, O> {
         }
     }
 
-    /// Somebody is about to wait. Who waits on one loop could not be woken in order by tasks of another.
-    fn check_loop(&self, act: &str) {
-        let running = match current::with_running(|running| running.id()) {
-            Ok(running) => running,
-            Err(error) => panic!("queue: {act}: {error}"),
-        };
-        let own = self.0.loop_id.get().unwrap_or(running);
-        self.0.loop_id.set(Some(own));
-        assert!(
-            own == running,
-            "queue: {act}: it was waited for on another event loop before; make a queue for each loop"
-        );
+    /// Goes to the end of one of its lines. All three are of one loop: that of the getters.
+    fn join_line(&self, line: &Line, what: &str, cx: &Context<'_>) -> u64 {
+        self.0.getters.bind(what);
+        line.join(what, cx)
     }
 }
 

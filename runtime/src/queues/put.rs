@@ -5,9 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::queues::line::Ticket;
 use crate::queues::{Fifo, Order, PutNowaitError, Queue, QueueShutDown};
-use crate::task::step;
 
 /// The future that [`Queue::put`] makes.
 ///
@@ -27,7 +25,7 @@ pub struct Put<'a, T, O: Order<T> = Fifo<T>> {
     queue: &'a Queue<T, O>,
     /// None when it is over.
     item: Option<T>,
-    ticket: Option<Ticket>,
+    place: Option<u64>,
 }
 
 // Nothing of it is pinned: the item is moved into the queue.
@@ -36,25 +34,20 @@ impl<T, O: Order<T>> Unpin for Put<'_, T, O> {}
 impl<'a, T, O: Order<T>> Put<'a, T, O> {
     #[inline]
     pub(super) fn new(queue: &'a Queue<T, O>, item: T) -> Self {
-        Self { queue, item: Some(item), ticket: None }
+        Self { queue, item: Some(item), place: None }
     }
 
     #[cold]
     fn wait(&mut self, item: T, cx: &Context<'_>) -> Poll<Result<(), QueueShutDown<T>>> {
-        self.queue.check_loop("put");
+        self.leave();
+        self.place = Some(self.queue.join_line(&self.queue.0.putters, "Queue::put", cx));
         self.item = Some(item);
-        self.ticket = Some(self.queue.0.putters.enter(cx));
-        step::note_wait();
         Poll::Pending
     }
 
-    /// Polled while in line, or as it was woken.
-    fn must_wait(&self, cx: &Context<'_>) -> bool {
-        let waits = self.ticket.is_some_and(|ticket| self.queue.0.putters.must_wait(ticket, cx));
-        if waits {
-            step::note_wait();
-        }
-        waits
+    /// True if it had been woken.
+    fn leave(&mut self) -> bool {
+        self.place.take().is_some_and(|place| self.queue.0.putters.leave(place))
     }
 }
 
@@ -64,7 +57,7 @@ impl<T, O: Order<T>> Future for Put<'_, T, O> {
     /// # Panics
     /// Polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.must_wait(cx) {
+        if self.place.is_some_and(|place| !self.queue.0.putters.goes_on(place, cx)) {
             return Poll::Pending;
         }
         let item = self.item.take().expect("`Queue::put` was polled after it was ready");
@@ -73,7 +66,7 @@ impl<T, O: Order<T>> Future for Put<'_, T, O> {
             Err(PutNowaitError::ShutDown(item)) => Err(QueueShutDown(item)),
             Err(PutNowaitError::Full(item)) => return self.wait(item, cx),
         };
-        self.ticket = None;
+        self.leave();
         Poll::Ready(put)
     }
 }
@@ -81,10 +74,7 @@ impl<T, O: Order<T>> Future for Put<'_, T, O> {
 impl<T, O: Order<T>> Drop for Put<'_, T, O> {
     /// Given up. Was it woken, and there is room, then the next one is woken in its place.
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket
-            && !self.queue.0.putters.leave(ticket)
-            && !self.queue.full()
-        {
+        if self.leave() && !self.queue.full() {
             self.queue.0.putters.wake_next();
         }
     }

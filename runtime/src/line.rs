@@ -1,4 +1,4 @@
-//! The line in which tasks stand before a lock, an event and their kin.
+//! The line in which tasks stand before a lock, an event, a queue and their kin.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::task::step;
 /// | it is | where | becomes |
 /// | --- | --- | --- |
 /// | waiting | `waiting` | called, or passed over if its task is asked to stop when its turn comes |
-/// | passed over | `passed` | waiting, if it is polled after all: another await of its task took the request |
+/// | passed over | `passed` | waiting again, or leaves, if it is polled after all: another await of its task took the request |
 /// | called | only counted | |
 ///
 /// So each is looked at once when others are called, however many are called before they run.
@@ -71,6 +71,16 @@ impl Line {
         place
     }
 
+    /// Polled again: may it look? If it was called, or passed over and comes after all, as it may have missed its call
+    /// then. If not, it waits on.
+    pub(crate) fn goes_on(&self, place: u64, cx: &Context<'_>) -> bool {
+        let waits = self.waiting.borrow().get(place).is_some();
+        if waits {
+            self.stay(place, cx);
+        }
+        !waits
+    }
+
     /// Waits on: perhaps by another waker, or in another task. True if it had been passed over; it may be its turn.
     pub(crate) fn stay(&self, place: u64, cx: &Context<'_>) -> bool {
         step::note_wait();
@@ -95,7 +105,7 @@ impl Line {
 
     pub(crate) fn is_called(&self, place: u64) -> bool {
         self.called.get() > 0
-            && self.waiting.borrow_mut().find(place).is_none()
+            && self.waiting.borrow().get(place).is_none()
             && !self.passed.borrow().contains_key(&place)
     }
 
@@ -154,6 +164,14 @@ impl Line {
         waiting.first().map(|(place, _)| place)
     }
 
+    /// Wakes the next one.
+    #[inline]
+    pub(crate) fn wake_next(&self) {
+        if !self.waiting.borrow().is_empty() {
+            self.wake(1);
+        }
+    }
+
     /// Wakes up to `n`, in order.
     pub(crate) fn wake(&self, n: usize) {
         if n == 1 {
@@ -164,11 +182,10 @@ impl Line {
         called.into_iter().for_each(Sleeper::wake);
     }
 
-    /// Wakes everybody, also who was asked to stop: another await of its task may take the request. For lines from which
-    /// none is called alone, so that none was passed over.
+    /// Wakes everybody, also who was asked to stop: another await of its task may take the request.
     pub(crate) fn wake_all(&self) {
-        let waiting = self.waiting.take();
-        self.called.set(self.called.get() + waiting.len());
-        waiting.into_values().for_each(Sleeper::wake);
+        let (passed, waiting) = (self.passed.take(), self.waiting.take());
+        self.called.set(self.called.get() + passed.len() + waiting.len());
+        passed.into_values().chain(waiting.into_values()).for_each(Sleeper::wake);
     }
 }
