@@ -37,11 +37,6 @@ pub(crate) struct Verdict {
     pub(crate) text: String,
 }
 
-/// What each workload that asyncio has as well is to reach.
-pub(crate) fn against_python(metric: Metric) -> Goal {
-    Goal { ours: "perloop", pinning: None, metric, against: Against::BestPython, at_most: 1.0 / 50.0 }
-}
-
 /// Judges the workload's goals for this setting.
 pub(crate) fn judge(workload: &Workload, setting: &Setting, rows: &[Row<'_>]) -> Vec<Verdict> {
     let has_python = rows.iter().any(|row| row.contestant.role == Role::Python && row.is_measured());
@@ -53,6 +48,15 @@ pub(crate) fn judge(workload: &Workload, setting: &Setting, rows: &[Row<'_>]) ->
 }
 
 impl Goal {
+    /// perloop's, with every pinning.
+    pub(crate) fn new(metric: Metric, against: Against, at_most: f64) -> Self {
+        Self { ours: "perloop", pinning: None, metric, against, at_most }
+    }
+
+    pub(crate) fn pinned(self, pinning: Pinning) -> Self {
+        Self { pinning: Some(pinning), ..self }
+    }
+
     fn judge(&self, workload: &Workload, rows: &[Row<'_>]) -> Verdict {
         let Self { ours, metric, at_most, .. } = *self;
         let what = format!("{ours}, {}", metric.name);

@@ -1,6 +1,6 @@
 //! What is compared: a workload, its settings, and who takes part.
 
-use super::goal::Goal;
+use super::goal::{Against, Goal};
 use super::metric::{Metric, Outcome};
 use super::pinning::Pinning;
 
@@ -18,6 +18,32 @@ pub(crate) struct Workload {
     pub(crate) class: Option<&'static str>,
     pub(crate) figures: Figures,
     pub(crate) goals: Vec<Goal>,
+}
+
+impl Workload {
+    /// One on a single loop, which Python's loops do as well. By one metric, and `at_most` says how many times the best
+    /// peer's perloop's may be.
+    pub(crate) fn on_one_loop(
+        name: &'static str,
+        title: &'static str,
+        metric: &'static Metric,
+        mut contestants: Vec<Contestant>,
+        python: [Contestant; 2],
+        at_most: f64,
+    ) -> Self {
+        contestants.extend(python);
+        let peers = Goal::new(*metric, Against::BestPeer, at_most);
+        Self {
+            name,
+            title,
+            settings: vec![Setting::new(Pinning::None)],
+            metrics: std::slice::from_ref(metric),
+            contestants,
+            class: None,
+            figures: Figures::Timed,
+            goals: vec![peers, Goal::new(*metric, Against::BestPython, 1.0 / 50.0)],
+        }
+    }
 }
 
 /// What a workload's figures are.

@@ -4,43 +4,21 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::started::on_own_loop;
-use crate::harness::goal::{Against, Goal, against_python};
 use crate::harness::metric::{MEAN, Outcome};
-use crate::harness::pinning::Pinning;
 use crate::harness::times::mean_of;
-use crate::harness::workload::{Contestant, Figures, Run, Setting, Workload};
+use crate::harness::workload::{Run, Workload};
 use crate::peers::{Meeting, OwnLoop, Turns, conditions, python};
 
 pub(crate) fn workload() -> Workload {
     let title = "one task takes the lock, notifies nobody, and gives it back; time of all three";
-    condition("condition", title, conditions::<InTurn<1>>(), python("condition", 200_000, 50_000))
+    let python = python("condition", 200_000, 50_000);
+    Workload::on_one_loop("condition", title, &MEAN, conditions::<InTurn<1>>(), python, 0.7)
 }
 
 pub(crate) fn contended() -> Workload {
     let title = "two tasks that wait for their turn and notify each other; time of one turn";
     let python = python("condition_contended", 100_000, 20_000);
-    condition("condition-contended", title, conditions::<InTurn<2>>(), python)
-}
-
-fn condition(
-    name: &'static str,
-    title: &'static str,
-    mut contestants: Vec<Contestant>,
-    python: [Contestant; 2],
-) -> Workload {
-    contestants.extend(python);
-    let goal =
-        Goal { ours: "perloop", pinning: None, metric: MEAN, against: Against::BestPeer, at_most: 0.7 };
-    Workload {
-        name,
-        title,
-        settings: vec![Setting::new(Pinning::None)],
-        metrics: &[MEAN],
-        contestants,
-        class: None,
-        figures: Figures::Timed,
-        goals: vec![goal, against_python(MEAN)],
-    }
+    Workload::on_one_loop("condition-contended", title, &MEAN, conditions::<InTurn<2>>(), python, 0.7)
 }
 
 /// So many tasks in turn.

@@ -5,44 +5,23 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::started::on_own_loop;
-use crate::harness::goal::{Against, Goal, against_python};
 use crate::harness::metric::{MEAN, Outcome};
-use crate::harness::pinning::Pinning;
 use crate::harness::times::mean_of;
-use crate::harness::workload::{Contestant, Figures, Run, Setting, Workload};
+use crate::harness::workload::{Run, Workload};
 use crate::peers::{Event, Meeting, OwnLoop, events, python};
 
 const WAITERS: usize = 100;
 
 pub(crate) fn workload() -> Workload {
     let title = "one task sets it, waits for it, and clears it; time of all three";
-    event("event", title, events::<Alone>(), python("event", 200_000, 50_000))
+    let python = python("event", 200_000, 50_000);
+    Workload::on_one_loop("event", title, &MEAN, events::<Alone>(), python, 0.7)
 }
 
 pub(crate) fn contended() -> Workload {
     let title = "it is set for a hundred tasks that wait, again and again; time of one wake-up";
-    event("event-contended", title, events::<Contended>(), python("event_contended", 100_000, 20_000))
-}
-
-fn event(
-    name: &'static str,
-    title: &'static str,
-    mut contestants: Vec<Contestant>,
-    python: [Contestant; 2],
-) -> Workload {
-    contestants.extend(python);
-    let goal =
-        Goal { ours: "perloop", pinning: None, metric: MEAN, against: Against::BestPeer, at_most: 0.7 };
-    Workload {
-        name,
-        title,
-        settings: vec![Setting::new(Pinning::None)],
-        metrics: &[MEAN],
-        contestants,
-        class: None,
-        figures: Figures::Timed,
-        goals: vec![goal, against_python(MEAN)],
-    }
+    let python = python("event_contended", 100_000, 20_000);
+    Workload::on_one_loop("event-contended", title, &MEAN, events::<Contended>(), python, 0.7)
 }
 
 struct Alone;

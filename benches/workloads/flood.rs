@@ -24,12 +24,11 @@ pub(crate) fn workload() -> Workload {
         contestants,
         class: None,
         figures: Figures::Timed,
-        goals: vec![goal(Pinning::Cross, 1.0 / 1.5), goal(Pinning::None, 1.0 / 2.0)],
+        goals: vec![
+            Goal::new(MEAN, Against::BestPeer, 1.0 / 1.5).pinned(Pinning::Cross),
+            Goal::new(MEAN, Against::BestPeer, 1.0 / 2.0).pinned(Pinning::None),
+        ],
     }
-}
-
-fn goal(pinning: Pinning, at_most: f64) -> Goal {
-    Goal { ours: "perloop", pinning: Some(pinning), metric: MEAN, against: Against::BestPeer, at_most }
 }
 
 struct Flood;

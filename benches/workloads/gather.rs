@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures::future::join_all;
 
 use super::started::on_own_loop;
-use crate::harness::goal::{Against, Goal, against_python};
+use crate::harness::goal::{Against, Goal};
 use crate::harness::metric::{MEAN, Outcome, Sample};
 use crate::harness::pinning::Pinning;
 use crate::harness::times::mean_of;
@@ -23,17 +23,8 @@ pub(crate) fn workload() -> Workload {
     ];
     contestants.extend(peers::<InOrder>("in order"));
     contestants.extend(peers::<JoinAll>("join_all"));
-    contestants.extend(python("gather", 100_000, 10_000));
-    Workload {
-        name: "gather",
-        title: "make 100,000 tasks that yield once, and have all of their values; time of one",
-        settings: vec![Setting::new(Pinning::None)],
-        metrics: &[MEAN],
-        contestants,
-        class: None,
-        figures: Figures::Timed,
-        goals: vec![goal(Against::BestPeer, 1.0), against_python(MEAN)],
-    }
+    let title = "make 100,000 tasks that yield once, and have all of their values; time of one";
+    Workload::on_one_loop("gather", title, &MEAN, contestants, python("gather", 100_000, 10_000), 1.0)
 }
 
 /// A task of a million costs what one of fewer does, but for what memory costs that no cache has.
@@ -49,17 +40,13 @@ pub(crate) fn of_a_million() -> Workload {
         ],
         class: None,
         figures: Figures::Timed,
-        goals: vec![goal(Against::BestPeer, 2.0)],
+        goals: vec![Goal::new(MEAN, Against::BestPeer, 2.0)],
     }
 }
 
 fn peers<J: OwnJob>(way: &str) -> impl Iterator<Item = Contestant> {
     let peers = own_loops::<J>().into_iter().filter(|one| one.role == Role::Peer);
     peers.map(move |peer| Contestant { name: format!("{}, {way}", peer.name), ..peer })
-}
-
-fn goal(against: Against, at_most: f64) -> Goal {
-    Goal { ours: "perloop", pinning: None, metric: MEAN, against, at_most }
 }
 
 fn gather(tasks: usize, rounds: usize) -> Outcome {

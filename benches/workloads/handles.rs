@@ -25,13 +25,7 @@ pub(crate) fn workload() -> Workload {
         contestants,
         class: None,
         figures: Figures::Timed,
-        goals: vec![Goal {
-            ours: "perloop",
-            pinning: None,
-            metric: MEAN,
-            against: Against::BestPeer,
-            at_most: 1.0 / 2.5,
-        }],
+        goals: vec![Goal::new(MEAN, Against::BestPeer, 1.0 / 2.5)],
     }
 }
 

@@ -4,55 +4,36 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::started::on_own_loop;
-use crate::harness::goal::{Against, Goal, against_python};
 use crate::harness::metric::{MEAN, Outcome};
-use crate::harness::pinning::Pinning;
 use crate::harness::times::mean_of;
-use crate::harness::workload::{Contestant, Figures, Run, Setting, Workload};
+use crate::harness::workload::{Run, Workload};
 use crate::peers::{Hold, Meeting, OwnLoop, locks, python, semaphores};
 
 const TASKS: usize = 10;
 
 pub(crate) fn lock() -> Workload {
-    holds("lock", ALONE, locks::<Alone>(), python("lock", 200_000, 50_000))
+    let python = python("lock", 200_000, 50_000);
+    Workload::on_one_loop("lock", ALONE, &MEAN, locks::<Alone>(), python, 0.7)
 }
 
 pub(crate) fn lock_contended() -> Workload {
-    holds("lock-contended", CONTENDED, locks::<Contended>(), python("lock_contended", 100_000, 20_000))
+    let python = python("lock_contended", 100_000, 20_000);
+    Workload::on_one_loop("lock-contended", CONTENDED, &MEAN, locks::<Contended>(), python, 0.7)
 }
 
 pub(crate) fn semaphore() -> Workload {
-    holds("semaphore", ALONE, semaphores::<Alone>(), python("semaphore", 200_000, 50_000))
+    let python = python("semaphore", 200_000, 50_000);
+    Workload::on_one_loop("semaphore", ALONE, &MEAN, semaphores::<Alone>(), python, 0.7)
 }
 
 pub(crate) fn semaphore_contended() -> Workload {
     let python = python("semaphore_contended", 100_000, 20_000);
-    holds("semaphore-contended", CONTENDED, semaphores::<Contended>(), python)
+    let contestants = semaphores::<Contended>();
+    Workload::on_one_loop("semaphore-contended", CONTENDED, &MEAN, contestants, python, 0.7)
 }
 
 const ALONE: &str = "one task takes it and gives it back; time of both";
 const CONTENDED: &str = "ten tasks take it, yield, and give it back; time of one hold";
-
-fn holds(
-    name: &'static str,
-    title: &'static str,
-    mut contestants: Vec<Contestant>,
-    python: [Contestant; 2],
-) -> Workload {
-    contestants.extend(python);
-    let goal =
-        Goal { ours: "perloop", pinning: None, metric: MEAN, against: Against::BestPeer, at_most: 0.7 };
-    Workload {
-        name,
-        title,
-        settings: vec![Setting::new(Pinning::None)],
-        metrics: &[MEAN],
-        contestants,
-        class: None,
-        figures: Figures::Timed,
-        goals: vec![goal, against_python(MEAN)],
-    }
-}
 
 struct Alone;
 

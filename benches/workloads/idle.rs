@@ -36,12 +36,12 @@ pub(crate) fn workload() -> Workload {
         contestants,
         class: None,
         figures: Figures::Counted,
-        goals: vec![goal(IDLE_CPU_TIME, 0.0), goal(WAKE_UPS, 0.0), goal(LOOKING, 1e6)],
+        goals: vec![
+            Goal::new(IDLE_CPU_TIME, Against::Absolute, 0.0),
+            Goal::new(WAKE_UPS, Against::Absolute, 0.0),
+            Goal::new(LOOKING, Against::Absolute, 1e6),
+        ],
     }
-}
-
-fn goal(metric: Metric, at_most: f64) -> Goal {
-    Goal { ours: "perloop", pinning: None, metric, against: Against::Absolute, at_most }
 }
 
 struct Idle;

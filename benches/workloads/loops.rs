@@ -25,12 +25,11 @@ pub(crate) fn workload() -> Workload {
         contestants,
         class: None,
         figures: Figures::Timed,
-        goals: vec![goal(Pinning::Cross, 1.0 / 40.0), goal(Pinning::Same, 1.1)],
+        goals: vec![
+            Goal::new(P50, Against::BestPeer, 1.0 / 40.0).pinned(Pinning::Cross),
+            Goal::new(P50, Against::BestPeer, 1.1).pinned(Pinning::Same),
+        ],
     }
-}
-
-fn goal(pinning: Pinning, at_most: f64) -> Goal {
-    Goal { ours: "perloop", pinning: Some(pinning), metric: P50, against: Against::BestPeer, at_most }
 }
 
 struct LoopToLoop;

@@ -32,13 +32,7 @@ pub(crate) fn workload() -> Workload {
         contestants,
         class: None,
         figures: Figures::Counted,
-        goals: vec![Goal {
-            ours: "perloop",
-            pinning: None,
-            metric: RESIDENT,
-            against: Against::BestPeer,
-            at_most: 0.7,
-        }],
+        goals: vec![Goal::new(RESIDENT, Against::BestPeer, 0.7)],
     }
 }
 

@@ -3,41 +3,23 @@
 use std::time::Instant;
 
 use super::started::on_own_loop;
-use crate::harness::goal::{Against, Goal, against_python};
 use crate::harness::metric::{MEAN, Outcome};
-use crate::harness::pinning::Pinning;
 use crate::harness::times::mean_of;
-use crate::harness::workload::{Contestant, Figures, Run, Setting, Workload};
+use crate::harness::workload::{Run, Workload};
 use crate::peers::{
     BOUND, Channel, Meeting, OwnLoop, bounded as bounded_channels, python, unbounded as unbounded_channels,
 };
 
 pub(crate) fn unbounded() -> Workload {
-    let mut contestants = unbounded_channels::<PassOn<true>>();
-    contestants.extend(python("unbounded", 200_000, 50_000));
+    let python = python("unbounded", 200_000, 50_000);
     let title = "a task puts and another gets, 1,024 a turn, of an unbounded queue; time of an item";
-    queue("queue", title, contestants, 1.2)
+    Workload::on_one_loop("queue", title, &MEAN, unbounded_channels::<PassOn<true>>(), python, 1.2)
 }
 
 pub(crate) fn bounded() -> Workload {
-    let mut contestants = bounded_channels::<PassOn<false>>();
-    contestants.extend(python("bounded", 200_000, 50_000));
+    let python = python("bounded", 200_000, 50_000);
     let title = "a task puts and another gets, of a queue that holds 1,024; time of an item";
-    queue("queue-bounded", title, contestants, 0.6)
-}
-
-fn queue(name: &'static str, title: &'static str, contestants: Vec<Contestant>, at_most: f64) -> Workload {
-    let goal = Goal { ours: "perloop", pinning: None, metric: MEAN, against: Against::BestPeer, at_most };
-    Workload {
-        name,
-        title,
-        settings: vec![Setting::new(Pinning::None)],
-        metrics: &[MEAN],
-        contestants,
-        class: None,
-        figures: Figures::Timed,
-        goals: vec![goal, against_python(MEAN)],
-    }
+    Workload::on_one_loop("queue-bounded", title, &MEAN, bounded_channels::<PassOn<false>>(), python, 0.6)
 }
 
 /// Who puts may have to be told to pause.

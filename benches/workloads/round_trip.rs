@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::started;
 use crate::bounds::{CacheLine, Channel, EventFd, Exchange, Park};
 use crate::harness::goal::{Against, Goal};
-use crate::harness::metric::{CPU_TIME, MEAN, Metric, Outcome, P50, Sample};
+use crate::harness::metric::{CPU_TIME, MEAN, Outcome, P50, Sample};
 use crate::harness::pinning::Pinning;
 use crate::harness::times::{Times, nanoseconds, sample};
 use crate::harness::workload::{Contestant, Figures, Pace, Role, Run, Setting, Workload};
@@ -33,18 +33,12 @@ pub(crate) fn workload() -> Workload {
         class: None,
         figures: Figures::Timed,
         goals: vec![
-            ours(Some(Pinning::None), P50, Against::BestPeer, 0.1),
-            ours(Some(Pinning::None), P50, Against::Bound(CacheLine::NAME), 3.0),
-            ours(Some(Pinning::Cross), P50, Against::BestPeer, 0.02),
-            ours(Some(Pinning::Same), P50, Against::BestPeer, 1.1),
-            ours(Some(Pinning::Same), MEAN, Against::BestPeer, 1.1),
-            Goal {
-                ours: "perloop, Spin::Never",
-                pinning: None,
-                metric: P50,
-                against: Against::BestPeer,
-                at_most: 1.1,
-            },
+            Goal::new(P50, Against::BestPeer, 0.1).pinned(Pinning::None),
+            Goal::new(P50, Against::Bound(CacheLine::NAME), 3.0).pinned(Pinning::None),
+            Goal::new(P50, Against::BestPeer, 0.02).pinned(Pinning::Cross),
+            Goal::new(P50, Against::BestPeer, 1.1).pinned(Pinning::Same),
+            Goal::new(MEAN, Against::BestPeer, 1.1).pinned(Pinning::Same),
+            Goal { ours: "perloop, Spin::Never", ..Goal::new(P50, Against::BestPeer, 1.1) },
         ],
     }
 }
@@ -59,12 +53,8 @@ pub(crate) fn rare() -> Workload {
         contestants: contestants(false),
         class: None,
         figures: Figures::Timed,
-        goals: vec![ours(None, P50, Against::BestPeer, 1.1), ours(None, CPU_TIME, Against::BestPeer, 1.2)],
+        goals: vec![Goal::new(P50, Against::BestPeer, 1.1), Goal::new(CPU_TIME, Against::BestPeer, 1.2)],
     }
-}
-
-fn ours(pinning: Option<Pinning>, metric: Metric, against: Against, at_most: f64) -> Goal {
-    Goal { ours: "perloop", pinning, metric, against, at_most }
 }
 
 fn contestants(may_spin: bool) -> Vec<Contestant> {

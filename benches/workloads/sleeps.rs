@@ -8,29 +8,16 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::started::on_own_loop;
-use crate::harness::goal::{Against, Goal, against_python};
 use crate::harness::metric::{CPU_TIME, Outcome, Sample};
-use crate::harness::pinning::Pinning;
 use crate::harness::times::nanoseconds;
-use crate::harness::workload::{Contestant, Figures, Role, Run, Setting, Workload};
+use crate::harness::workload::{Contestant, Role, Run, Workload};
 use crate::peers::{OwnJob, OwnLoop, own_loops, python};
 
 pub(crate) fn workload() -> Workload {
+    let title = "a million sleeps spread over a second, armed and fired, each in a task; CPU time of one";
     let mut contestants = own_loops::<Sleeps>();
-    contestants.extend(python("sleeps", 1_000_000, 25_000));
     contestants.push(Contestant::new("bare heap", Role::Bound, bare_heap));
-    let goal =
-        Goal { ours: "perloop", pinning: None, metric: CPU_TIME, against: Against::BestPeer, at_most: 0.6 };
-    Workload {
-        name: "sleeps",
-        title: "a million sleeps spread over a second, armed and fired, each in a task; CPU time of one",
-        settings: vec![Setting::new(Pinning::None)],
-        metrics: &[CPU_TIME],
-        contestants,
-        class: None,
-        figures: Figures::Timed,
-        goals: vec![goal, against_python(CPU_TIME)],
-    }
+    Workload::on_one_loop("sleeps", title, &CPU_TIME, contestants, python("sleeps", 1_000_000, 25_000), 0.6)
 }
 
 fn sleeps_of(run: &Run) -> u32 {

@@ -26,12 +26,11 @@ pub(crate) fn workload() -> Workload {
         contestants,
         class: Some("catches panics"),
         figures: Figures::Timed,
-        goals: vec![goal(Against::BestPeerOfClass(true), 0.5), goal(Against::BestPeerOfClass(false), 1.0)],
+        goals: vec![
+            Goal::new(MEAN, Against::BestPeerOfClass(true), 0.5),
+            Goal::new(MEAN, Against::BestPeerOfClass(false), 1.0),
+        ],
     }
-}
-
-fn goal(against: Against, at_most: f64) -> Goal {
-    Goal { ours: "perloop", pinning: None, metric: MEAN, against, at_most }
 }
 
 pub(crate) struct SpawnAndJoin;

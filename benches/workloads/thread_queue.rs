@@ -23,7 +23,6 @@ pub(crate) fn from_thread() -> Workload {
 
 fn thread_queue(name: &'static str, title: &'static str, mut contestants: Vec<Contestant>) -> Workload {
     contestants.push(Contestant::new("crossbeam channel, two threads", Role::Bound, between_threads));
-    let against = Against::BestPeer;
     Workload {
         name,
         title,
@@ -32,7 +31,7 @@ fn thread_queue(name: &'static str, title: &'static str, mut contestants: Vec<Co
         contestants,
         class: None,
         figures: Figures::Timed,
-        goals: vec![Goal { ours: "perloop", pinning: None, metric: MEAN, against, at_most: 0.7 }],
+        goals: vec![Goal::new(MEAN, Against::BestPeer, 0.7)],
     }
 }
 

@@ -3,31 +3,18 @@
 use std::time::{Duration, Instant};
 
 use super::started::on_own_loop;
-use crate::harness::goal::{Against, Goal, against_python};
 use crate::harness::metric::{MEAN, Outcome};
-use crate::harness::pinning::Pinning;
 use crate::harness::times::mean_of;
-use crate::harness::workload::{Figures, Run, Setting, Workload};
+use crate::harness::workload::{Run, Workload};
 use crate::peers::{OwnJob, OwnLoop, own_loops, python};
 
 /// Longer than anything here lasts.
 const LONG: Duration = Duration::from_secs(3600);
 
 pub(crate) fn workload() -> Workload {
-    let mut contestants = own_loops::<Timeouts>();
-    contestants.extend(python("timeout", 100_000, 20_000));
-    let goal =
-        Goal { ours: "perloop", pinning: None, metric: MEAN, against: Against::BestPeer, at_most: 0.5 };
-    Workload {
-        name: "timeout",
-        title: "a timeout of an hour around one yield: armed and cancelled; time of one",
-        settings: vec![Setting::new(Pinning::None)],
-        metrics: &[MEAN],
-        contestants,
-        class: None,
-        figures: Figures::Timed,
-        goals: vec![goal, against_python(MEAN)],
-    }
+    let title = "a timeout of an hour around one yield: armed and cancelled; time of one";
+    let python = python("timeout", 100_000, 20_000);
+    Workload::on_one_loop("timeout", title, &MEAN, own_loops::<Timeouts>(), python, 0.5)
 }
 
 struct Timeouts;

@@ -27,12 +27,11 @@ pub(crate) fn workload() -> Workload {
         contestants,
         class: Some("is FIFO"),
         figures: Figures::Timed,
-        goals: vec![goal(Against::BestPeerOfClass(true), 0.6), goal(Against::BestPeerOfClass(false), 0.85)],
+        goals: vec![
+            Goal::new(MEAN, Against::BestPeerOfClass(true), 0.6),
+            Goal::new(MEAN, Against::BestPeerOfClass(false), 0.85),
+        ],
     }
-}
-
-fn goal(against: Against, at_most: f64) -> Goal {
-    Goal { ours: "perloop", pinning: None, metric: MEAN, against, at_most }
 }
 
 fn yields_of(run: &Run) -> usize {
