@@ -24,8 +24,6 @@ const LINE: usize = 64;
 const FIRST: usize = (size_of::<Slab>() + WORD).next_multiple_of(LINE);
 /// The word in front of a block.
 pub(super) const WORD: usize = size_of::<*mut Slab>();
-const _: () =
-    assert!(size_of::<Slab>() <= FIRST - WORD, "the slab and a block's word lie before the first block");
 
 const LAYOUT: Layout = match Layout::from_size_align(BYTES, LINE) {
     Ok(layout) => layout,
