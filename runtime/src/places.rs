@@ -26,18 +26,8 @@ impl<T> Places<T> {
     }
 
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.line.is_empty()
-    }
-
-    #[inline]
     pub(crate) fn push(&mut self, place: u64, value: T) {
         self.line.push_back((place, Some(value)));
-    }
-
-    pub(crate) fn first(&self) -> Option<(u64, &T)> {
-        let (place, value) = self.line.front()?;
-        value.as_ref().map(|value| (*place, value))
     }
 
     pub(crate) fn get(&self, place: u64) -> Option<&T> {
@@ -103,12 +93,6 @@ impl<T> Places<T> {
         }
     }
 
-    /// Puts one back that was taken out.
-    pub(crate) fn put_back(&mut self, place: u64, value: T) {
-        let at = self.line.partition_point(|(before, _)| *before < place);
-        self.line.insert(at, (place, Some(value)));
-    }
-
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         self.line.iter().filter_map(|(_, value)| value.as_ref())
     }
@@ -147,9 +131,7 @@ mod tests {
         assert_eq!(places.find(4), None);
         assert_eq!(places.find(5), Some(&mut 5));
         assert_eq!(places.pop(), Some((1, 1)));
-        assert_eq!(places.first(), Some((3, &3)), "the gap before it is gone");
-        assert_eq!(places.remove(3), Some(3));
-        places.put_back(3, 3);
+        assert_eq!(places.values().next(), Some(&3), "the gap before it is gone");
         assert_eq!(places.into_values().collect::<Vec<_>>(), [3, 5, 6]);
     }
 }

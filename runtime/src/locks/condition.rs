@@ -119,6 +119,7 @@ impl Condition {
     /// ```
     /// assert!(!perloop::Condition::new().locked());
     /// ```
+    #[inline]
     pub fn locked(&self) -> bool {
         self.lock.locked()
     }
@@ -226,6 +227,7 @@ impl Condition {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
+    #[inline]
     pub fn notify(&self, n: usize) -> Result<(), NotAcquired> {
         if !self.locked() {
             return Err(NotAcquired);
@@ -248,6 +250,7 @@ impl Condition {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
+    #[inline]
     pub fn notify_all(&self) -> Result<(), NotAcquired> {
         self.notify(usize::MAX)
     }
@@ -279,7 +282,7 @@ impl Drop for HandOn<'_> {
 /// Waits to be notified.
 struct Notification<'a> {
     condition: &'a Condition,
-    place: Option<u64>,
+    place: Option<u32>,
 }
 
 impl Future for Notification<'_> {

@@ -62,6 +62,7 @@ impl Event {
     /// event.set();
     /// assert!(event.is_set());
     /// ```
+    #[inline]
     pub fn is_set(&self) -> bool {
         self.0.is_set.get()
     }
@@ -86,6 +87,7 @@ impl Event {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
+    #[inline]
     pub fn set(&self) {
         if !self.0.is_set.replace(true) {
             self.0.line.wake_all();
@@ -101,6 +103,7 @@ impl Event {
     /// event.clear();
     /// assert!(!event.is_set());
     /// ```
+    #[inline]
     pub fn clear(&self) {
         self.0.is_set.set(false);
     }
@@ -135,27 +138,28 @@ impl fmt::Debug for Event {
 /// Waits for the event.
 struct Happening<'a> {
     event: &'a Event,
-    place: Option<u64>,
+    place: Option<u32>,
 }
 
 impl Future for Happening<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let line = &self.event.0.line;
         match self.place {
             None if self.event.is_set() => Poll::Ready(()),
             None => {
-                self.place = Some(line.join("Event::wait", cx));
+                self.place = Some(self.event.0.line.join("Event::wait", cx));
                 Poll::Pending
             }
-            Some(place) if line.goes_on(place, cx) => Poll::Ready(()),
+            Some(place) if self.event.0.line.goes_on(place, cx) => Poll::Ready(()),
             Some(_) => Poll::Pending,
         }
     }
 }
 
 impl Drop for Happening<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(place) = self.place {
             self.event.0.line.leave(place);

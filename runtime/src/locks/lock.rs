@@ -144,10 +144,12 @@ impl Lock {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
+    #[inline]
     pub fn locked(&self) -> bool {
         self.0.hold.get().is_some()
     }
 
+    #[inline]
     fn turn(&self) -> Turn<'_> {
         Turn { lock: self, place: None }
     }
@@ -159,12 +161,14 @@ impl Lock {
     }
 
     /// Makes the lock free, and gives the number of the hold that ends here.
+    #[inline]
     pub(super) fn suspend_hold(&self) -> Option<u64> {
         let hold = self.0.hold.take()?;
         self.0.line.wake_first();
         Some(hold)
     }
 
+    #[inline]
     fn take(&self) -> u64 {
         let hold = self.0.holds.get() + 1;
         self.0.holds.set(hold);
@@ -182,41 +186,61 @@ impl fmt::Debug for Lock {
 /// Waits for the lock. Its value is the number of the hold that begins.
 struct Turn<'a> {
     lock: &'a Lock,
-    place: Option<u64>,
+    place: Option<u32>,
 }
 
 impl Future for Turn<'_> {
     type Output = u64;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u64> {
-        let (lock, line) = (self.lock, &self.lock.0.line);
-        match self.place {
-            None if !lock.locked() && !line.has_waiters() => {}
-            None => {
-                self.place = Some(line.join("Lock::acquire", cx));
-                return Poll::Pending;
-            }
-            // The lock is free only if the first in line was called, or passed over and comes after all.
-            Some(place) if !lock.locked() && line.is_first(place) => {
-                self.place = None;
-                line.leave(place);
-            }
-            Some(place) => {
-                line.stay(place, cx);
-                return Poll::Pending;
-            }
+        let is_free = !self.lock.locked();
+        let may_take = match self.place {
+            None => is_free && !self.lock.0.line.has_waiters(),
+            Some(place) => is_free && self.comes_first(place),
+        };
+        if !may_take {
+            self.wait(cx);
+            return Poll::Pending;
         }
-        Poll::Ready(lock.take())
+        Poll::Ready(self.lock.take())
     }
 }
 
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let Some(place) = self.place else { return };
+impl Turn<'_> {
+    /// The lock is free only if the first in line was called, or passed over and comes after all. It leaves the line.
+    fn comes_first(&mut self, place: u32) -> bool {
+        let line = &self.lock.0.line;
+        let is_first = line.is_first(place);
+        if is_first {
+            self.place = None;
+            line.leave(place);
+        }
+        is_first
+    }
+
+    fn wait(&mut self, cx: &Context<'_>) {
+        let line = &self.lock.0.line;
+        match self.place {
+            None => self.place = Some(line.join("Lock::acquire", cx)),
+            Some(place) => drop(line.stay(place, cx)),
+        }
+    }
+
+    fn give_up(&self, place: u32) {
         let line = &self.lock.0.line;
         line.leave(place);
         if !self.lock.locked() {
             line.wake_first();
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.give_up(place);
         }
     }
 }
@@ -264,6 +288,7 @@ impl LockGuard<'_> {
 }
 
 impl Drop for LockGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
         // Somebody may have called `release`, and perhaps it is another's by now.
         if self.lock.0.hold.get() == Some(self.hold) {

@@ -115,11 +115,13 @@ impl Semaphore {
     /// semaphore.release();
     /// assert!(!semaphore.locked());
     /// ```
+    #[inline]
     pub fn release(&self) {
         self.try_release();
     }
 
     /// False if there are as many permits as there may be.
+    #[inline]
     pub(super) fn try_release(&self) -> bool {
         let Inner { permits, bound, .. } = &*self.0;
         let has_room = permits.get() < *bound;
@@ -137,11 +139,13 @@ impl Semaphore {
     /// ```
     /// assert!(!perloop::Semaphore::new(1).locked());
     /// ```
+    #[inline]
     pub fn locked(&self) -> bool {
         self.0.permits.get() == 0 || self.0.line.has_waiters()
     }
 
     /// Gives a permit that is there to the first who wants one.
+    #[inline]
     fn serve_first(&self) -> bool {
         // It is taken before the waker, which may be foreign, is called.
         let Some(sleeper) = self.0.line.call_next() else { return false };
@@ -169,46 +173,59 @@ impl fmt::Debug for Semaphore {
 /// Waits for a permit.
 struct Turn<'a> {
     semaphore: &'a Semaphore,
-    place: Option<u64>,
+    place: Option<u32>,
     what: &'a str,
 }
 
 impl Future for Turn<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let semaphore = self.semaphore;
-        let Inner { permits, line, .. } = &*semaphore.0;
-        let Some(place) = self.place else {
-            if semaphore.locked() {
-                self.place = Some(line.join(self.what, cx));
-                return Poll::Pending;
-            }
-            permits.set(permits.get() - 1);
-            return Poll::Ready(());
-        };
-        if !line.is_called(place) {
-            if line.stay(place, cx) {
-                // A permit may lie there that went past it.
-                semaphore.serve_all();
-            }
+        if let Some(place) = self.place {
+            return self.poll_in_line(place, cx);
+        }
+        let Inner { permits, line, .. } = &*self.semaphore.0;
+        if self.semaphore.locked() {
+            self.place = Some(line.join(self.what, cx));
             return Poll::Pending;
         }
-        self.place = None;
-        line.leave(place);
-        semaphore.serve_all();
+        permits.set(permits.get() - 1);
         Poll::Ready(())
     }
 }
 
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let Some(place) = self.place else { return };
+impl Turn<'_> {
+    fn poll_in_line(&mut self, place: u32, cx: &Context<'_>) -> Poll<()> {
+        let line = &self.semaphore.0.line;
+        if line.is_called(place) {
+            self.place = None;
+            line.leave(place);
+            self.semaphore.serve_all();
+            return Poll::Ready(());
+        }
+        if line.stay(place, cx) {
+            // A permit may lie there that went past it.
+            self.semaphore.serve_all();
+        }
+        Poll::Pending
+    }
+
+    fn give_up(&self, place: u32) {
         let Inner { permits, line, .. } = &*self.semaphore.0;
         if line.leave(place) {
             permits.set(permits.get() + 1);
         }
         self.semaphore.serve_all();
+    }
+}
+
+impl Drop for Turn<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.give_up(place);
+        }
     }
 }
 
@@ -252,6 +269,7 @@ impl SemaphorePermit<'_> {
 }
 
 impl Drop for SemaphorePermit<'_> {
+    #[inline]
     fn drop(&mut self) {
         // One too many is no error here: somebody has called `release` for this permit.
         self.semaphore.try_release();

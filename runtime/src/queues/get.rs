@@ -22,7 +22,7 @@ use crate::queues::{Fifo, GetNowaitError, Order, Queue, QueueShutDown};
 #[must_use = "futures do nothing unless awaited"]
 pub struct Get<'a, T, O: Order<T> = Fifo<T>> {
     queue: &'a Queue<T, O>,
-    place: Option<u64>,
+    place: Option<u32>,
     is_over: bool,
 }
 

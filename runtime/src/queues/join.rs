@@ -27,7 +27,7 @@ pub struct Join<'a, T, O: Order<T> = Fifo<T>> {
 #[derive(Debug, Clone, Copy)]
 enum State {
     New,
-    Waiting(u64),
+    Waiting(u32),
     Over,
 }
 

@@ -365,7 +365,7 @@ impl<T, O: Order<T>> Queue<T, O> {
     }
 
     /// Goes to the end of one of its lines. All three are of one loop: that of the getters.
-    fn join_line(&self, line: &Line, what: &str, cx: &Context<'_>) -> u64 {
+    fn join_line(&self, line: &Line, what: &str, cx: &Context<'_>) -> u32 {
         self.0.getters.bind(what);
         line.join(what, cx)
     }

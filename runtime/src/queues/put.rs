@@ -25,7 +25,7 @@ pub struct Put<'a, T, O: Order<T> = Fifo<T>> {
     queue: &'a Queue<T, O>,
     /// None when it is over.
     item: Option<T>,
-    place: Option<u64>,
+    place: Option<u32>,
 }
 
 // Nothing of it is pinned: the item is moved into the queue.
