@@ -200,7 +200,34 @@ impl<T> CrossThreadFuture<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn exception(&self) -> Result<Option<Panicked>, FutureError> {
-        self.wait_until(Until::Done, None)?;
+        self.exception_within(None)
+    }
+
+    /// As [`exception`](Self::exception), and blocks at most for `timeout`: asyncio's `future.exception(timeout)`.
+    ///
+    /// # Errors
+    /// As `exception`, and [`FutureError::TimedOut`]. One may ask again.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use std::time::Duration;
+    /// use perloop::{FutureError, Promise};
+    ///
+    /// let (mut promise, future) = Promise::new();
+    /// let moment = Duration::from_millis(1);
+    /// assert_eq!(future.exception_timeout(moment), Err(FutureError::TimedOut));
+    /// promise.set_result(42)?;
+    /// assert_eq!(future.exception_timeout(moment), Ok(None));
+    /// assert_eq!(future.result(), Ok(42)); // the value is still there
+    /// # Ok::<(), perloop::InvalidState>(())
+    /// ```
+    pub fn exception_timeout(&self, timeout: Duration) -> Result<Option<Panicked>, FutureError> {
+        self.exception_within(Some(timeout))
+    }
+
+    fn exception_within(&self, timeout: Option<Duration>) -> Result<Option<Panicked>, FutureError> {
+        self.wait_until(Until::Done, timeout)?;
         match self.error() {
             None => Ok(None),
             Some(FutureError::Panicked(panicked)) => Ok(Some(panicked)),

@@ -94,7 +94,7 @@ fn poll_and_drop(mut future: Future, ledger: &Ledger, polls: usize, drop_it: fn(
     None
 }
 
-const USES: [Named<Use>; 17] = [
+const USES: [Named<Use>; 18] = [
     ("result", Use::Shared(|future, _| given(future.result()))),
     (
         "result after a timeout",
@@ -112,6 +112,15 @@ const USES: [Named<Use>; 17] = [
             let outcome = future.result();
             assert_eq!(exception.is_ok_and(|panicked| panicked.is_none()), outcome.is_ok());
             given(outcome)
+        }),
+    ),
+    (
+        "exception after a timeout, result",
+        Use::Shared(|future, _| {
+            if future.exception_timeout(Duration::ZERO) == Err(FutureError::TimedOut) {
+                drop(future.exception());
+            }
+            given(future.result())
         }),
     ),
     (

@@ -326,6 +326,8 @@ fn a_block_on_an_actor_of_the_own_loop_would_deadlock() {
         let echo = create_actor(|| Echo);
         assert!(matches!(echo.ask_blocking(1), Err(AskError::WouldDeadlock(_))));
         assert!(matches!(echo.ended_blocking(), Err(AskError::WouldDeadlock(_))));
+        let ended = echo.ended_timeout(Duration::from_secs(1));
+        assert!(matches!(ended, Err(AskError::WouldDeadlock(_))));
         assert_eq!(echo.ask(1).await, Ok(1));
     })
     .expect("it ends by itself");

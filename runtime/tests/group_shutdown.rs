@@ -183,6 +183,7 @@ fn a_thread_that_is_blocked_is_left_behind() {
     let on = group.get(0).unwrap().clone();
     let report = group.shutdown(Duration::ZERO, Duration::ZERO).unwrap();
     assert_eq!((&report.loops[0].end, &report.loops[1].end), (&LoopEnd::Stuck, &LoopEnd::Joined));
+    assert_eq!((report.died(), report.stuck()), (0, 1));
     assert!(!report.is_clean() && !blocked.done());
     drop(release);
     // It goes on, and finds that it is to end.
@@ -204,6 +205,7 @@ fn a_loop_that_died_is_told_of() {
     let report = group.shutdown(Duration::MAX, Duration::MAX).unwrap();
     assert_eq!(report.loops[0].end, LoopEnd::Joined);
     assert!(matches!(report.loops[1].end, LoopEnd::Died(_)), "{report:?}");
+    assert_eq!((report.died(), report.stuck(), report.is_clean()), (1, 0, false));
 }
 
 #[test]
@@ -221,6 +223,51 @@ fn a_group_cannot_be_shut_down_by_a_task_of_its_own_but_ends() {
     while !handle.loops().all(perloop::LoopHandle::is_closed) {
         thread::yield_now();
     }
+}
+
+#[test]
+fn a_task_awaits_the_shutdown_of_another_group() {
+    let group = group(2);
+    let (gates, waits): (Vec<_>, Vec<_>) = (0..2).map(|_| Promise::<()>::new()).unzip();
+    let work = group.map(waits, |gate| async move { gate.await.unwrap() });
+    let on = group.get(0).unwrap().clone();
+    let report = perloop::run(async {
+        let report = group.begin_shutdown(Duration::MAX, Duration::MAX).unwrap();
+        // At once, not only when the thread has begun.
+        assert!(on.call_soon_threadsafe(|| ()).is_err());
+        assert!(!report.cancel());
+        gates.into_iter().for_each(|mut gate| gate.set_result(()).unwrap());
+        report.await
+    });
+    let report = report.unwrap().unwrap().unwrap();
+    assert!(report.is_clean() && report.finished() <= 2, "{report:?}");
+    assert_eq!((report.died(), report.stuck()), (0, 0));
+    assert_eq!(work.result(), Ok(vec![(), ()]));
+}
+
+#[test]
+fn a_shutdown_that_nobody_waits_for_goes_on() {
+    let group = group(2);
+    let handle = group.handle();
+    let work = group.broadcast(|_| pending::<()>());
+    drop(group.begin_shutdown(Duration::ZERO, Duration::ZERO).unwrap());
+    assert!(work.outcomes().iter().all(|outcome| *outcome == Err(FutureError::Cancelled)));
+    while !handle.loops().all(perloop::LoopHandle::is_closed) {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_task_of_the_group_may_begin_its_shutdown() {
+    let group = group(2);
+    let (handle, others) = (group.handle(), group.broadcast(|_| pending::<()>()));
+    let (sender, receiver) = mpsc::channel();
+    let begins = async move { sender.send(group.begin_shutdown(Duration::ZERO, Duration::MAX)).unwrap() };
+    run_coroutine_threadsafe(begins, handle.get(1).unwrap()).result().unwrap();
+    let report = receiver.recv().unwrap().unwrap();
+    let report = report.result().unwrap().unwrap();
+    assert!(report.is_clean() && report.cancelled() == 2, "{report:?}");
+    drop(others);
 }
 
 #[test]

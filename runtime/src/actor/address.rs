@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use perloop_bridge::{
-    ActorName, Asking, CrossThreadFuture, Post, Promise, PutBlockingError, RoomWait, WouldDeadlock,
+    ActorName, Asking, CrossThreadFuture, FutureError, Panicked, Post, Promise, PutBlockingError, RoomWait,
+    WouldDeadlock,
 };
 
 use crate::actor::envelope::{Asked, Order, Place, Told};
@@ -273,10 +274,31 @@ impl<A: Actor> Address<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn ended_blocking(&self) -> Result<ActorEnd, AskError> {
-        match self.0.end.exception() {
-            Err(error @ perloop_bridge::FutureError::WouldDeadlock(_)) => Err(AskError::of_reply(error)),
-            outcome => Ok(ActorEnd::of(outcome)),
-        }
+        end_of(self.0.end.exception())
+    }
+
+    /// As [`ended_blocking`](Self::ended_blocking), at most for `timeout`.
+    ///
+    /// # Errors
+    /// As `ended_blocking`, and [`AskError::TimedOut`] if the time was up first.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{Actor, ActorEnd, AskError, LoopThread};
+    ///
+    /// struct Clerk;
+    /// impl Actor for Clerk {}
+    ///
+    /// let worker = LoopThread::spawn("worker")?;
+    /// let clerk = worker.create_actor(|| Clerk);
+    /// assert_eq!(clerk.ended_timeout(Duration::from_millis(1)), Err(AskError::TimedOut));
+    /// clerk.stop();
+    /// assert_eq!(clerk.ended_timeout(Duration::from_secs(60)), Ok(ActorEnd::Stopped));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn ended_timeout(&self, timeout: Duration) -> Result<ActorEnd, AskError> {
+        end_of(self.0.end.exception_timeout(timeout))
     }
 
     /// Says whether the actor has ended. A yes is for good.
@@ -373,6 +395,16 @@ impl<A: Actor> Address<A> {
         A: Handler<M>,
     {
         Recipient::new(Arc::clone(&self.0) as Arc<dyn AcceptAsk<M, A::Reply>>)
+    }
+}
+
+/// How an actor has ended, for a thread that has waited for that.
+fn end_of(outcome: Result<Option<Panicked>, FutureError>) -> Result<ActorEnd, AskError> {
+    match outcome {
+        Err(error @ (FutureError::WouldDeadlock(_) | FutureError::TimedOut)) => {
+            Err(AskError::of_reply(error))
+        }
+        outcome => Ok(ActorEnd::of(outcome)),
     }
 }
 

@@ -246,7 +246,7 @@ impl fmt::Display for AskError {
         match self {
             Self::Stopped => f.write_str("the actor has ended, or its loop has, and gives no reply"),
             Self::Panicked(panicked) => write!(f, "the actor's handler panicked: {}", panicked.message()),
-            Self::TimedOut => f.write_str("the actor did not reply before the time was up"),
+            Self::TimedOut => f.write_str("the time was up before the actor had replied, or ended"),
             Self::WouldDeadlock(why) => why.fmt(f),
         }
     }

@@ -124,6 +124,41 @@ impl ShutdownReport {
         self.loops.iter().map(|one| one.abandoned).sum()
     }
 
+    /// Returns how many loops died by a panic, then or before, those among them that were replaced.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{EventLoop, EventLoopGroup, PanicPolicy};
+    ///
+    /// let settings = EventLoop::builder().panic_policy(PanicPolicy::CloseLoop);
+    /// let group = EventLoopGroup::builder().loops(2).settings(settings).spawn()?;
+    /// let doomed = group.get(1).unwrap();
+    /// doomed.call_soon_threadsafe(|| panic!("nobody will ask"))?;
+    /// while !doomed.is_closed() {
+    ///     std::thread::yield_now();
+    /// }
+    /// assert_eq!(group.shutdown(Duration::ZERO, Duration::ZERO)?.died(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn died(&self) -> usize {
+        self.loops.iter().filter(|one| matches!(one.end, LoopEnd::Died(_))).count()
+    }
+
+    /// Returns how many loops have not answered in time, and were left behind.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let group = perloop::EventLoopGroup::builder().loops(2).spawn()?;
+    /// assert_eq!(group.shutdown(Duration::ZERO, Duration::ZERO)?.stuck(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stuck(&self) -> usize {
+        self.loops.iter().filter(|one| one.end == LoopEnd::Stuck).count()
+    }
+
     /// Says whether all threads were joined, and nothing was abandoned.
     ///
     /// # Examples
@@ -135,6 +170,6 @@ impl ShutdownReport {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_clean(&self) -> bool {
-        self.abandoned() == 0 && self.loops.iter().all(|one| one.end == LoopEnd::Joined)
+        self.abandoned() == 0 && self.died() == 0 && self.stuck() == 0
     }
 }

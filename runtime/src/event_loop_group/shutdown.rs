@@ -4,14 +4,17 @@
 //! hand work to loops that were done before, so there is another round, until one finds on every loop what the one before has
 //! left: then there was a moment, between the two, at which no loop had anything.
 
+use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use perloop_bridge::{CrossThreadFuture, Forked, FutureError};
+use perloop_bridge::{CrossThreadFuture, Forked, FutureError, Promise};
 
 use crate::event_loop_group::EventLoopGroup;
 use crate::event_loop_group::last_orders::{self, Ended};
 use crate::event_loop_group::member::{Member, stop_all};
 use crate::event_loop_group::report::{LoopEnd, LoopReport, ShutdownReport};
+use crate::handle::LoopHandle;
 use crate::loop_thread::JoinError;
 
 /// How long after its time is up a loop may take to say so, before it counts as stuck.
@@ -65,19 +68,74 @@ impl EventLoopGroup {
     /// ```
     #[doc(alias = "shutdownGracefully")]
     pub fn shutdown(mut self, drain: Duration, clean_up: Duration) -> Result<ShutdownReport, JoinError> {
-        let members = self.take_members();
-        if members.iter().any(Member::is_inherited) {
-            return Err(JoinError::Forked(Forked));
-        }
+        let members = self.members_to_end()?;
         if let Some(circle) = members.iter().find_map(|member| member.handle.own_circle()) {
             stop_all(&members);
             return Err(JoinError::WouldDeadlock(circle));
         }
+        self.close_to_others(&members);
+        Ok(self.end_in_order(members, drain, clean_up))
+    }
+
+    /// As [`shutdown`](Self::shutdown), and does not block: for tasks, which await the report, and for threads that have other
+    /// things to do. When it returns the group accepts no more; a thread of its own does the rest, whatever becomes of the
+    /// future, which cannot be cancelled.
+    ///
+    /// A task of the group itself may call it. If it awaits the report it is one of those that the group waits for while it
+    /// drains, and ends cancelled.
+    ///
+    /// # Errors
+    /// If the system gives no thread. The loops were stopped all the same. The future's errors are those of `shutdown`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use perloop::{EventLoopGroup, sleep};
+    ///
+    /// let group = EventLoopGroup::builder().loops(2).spawn()?;
+    /// drop(group.broadcast(|_| sleep(Duration::from_millis(100))));
+    /// let report = perloop::run(async {
+    ///     let shutdown = group.begin_shutdown(Duration::from_secs(30), Duration::from_secs(5));
+    ///     shutdown.expect("a thread").await
+    /// })???;
+    /// assert_eq!(report.finished(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn begin_shutdown(
+        mut self,
+        drain: Duration,
+        clean_up: Duration,
+    ) -> io::Result<CrossThreadFuture<Result<ShutdownReport, JoinError>>> {
+        let (mut promise, report) = Promise::new();
+        promise.set_running_or_notify_cancel();
+        let (handle, members) = (self.handle(), self.members_to_end());
+        members.iter().for_each(|members| self.close_to_others(members));
+        let name = format!("{}-shutdown", handle.0.settings.name);
+        let end = move || {
+            let report = members.map(|members| self.end_in_order(members, drain, clean_up));
+            promise.set_result(report).expect("nobody else sets it, and nobody can cancel it");
+        };
+        let started = thread::Builder::new().name(name).spawn(end);
+        started.inspect_err(|_| handle.loops().for_each(LoopHandle::stop))?;
+        Ok(report)
+    }
+
+    fn members_to_end(&mut self) -> Result<Vec<Member>, JoinError> {
+        let members = self.take_members();
+        if members.iter().any(Member::is_inherited) {
+            return Err(JoinError::Forked(Forked));
+        }
+        Ok(members)
+    }
+
+    fn close_to_others(&self, members: &[Member]) {
+        members.iter().for_each(|member| member.handle.close_to_others(self.handle.id()));
+    }
+
+    /// What comes after that.
+    fn end_in_order(self, members: Vec<Member>, drain: Duration, clean_up: Duration) -> ShutdownReport {
         // The group's own orders are not those of others.
         let _in_group = self.handle.id().enter();
-        for member in &members {
-            member.handle.close_to_others(self.handle.id());
-        }
         drain_all(&members, Until::after(drain));
         let ended = cancel_all(&members, clean_up);
         let report = dismiss_all(members, ended);
@@ -86,7 +144,7 @@ impl EventLoopGroup {
             late.handle.stop();
             late.join_within(PATIENCE);
         }
-        Ok(report)
+        report
     }
 }
 
