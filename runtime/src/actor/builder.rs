@@ -6,7 +6,7 @@ use std::sync::Arc;
 use perloop_bridge::{Promise, mailbox};
 
 use crate::actor::life::{Birth, live};
-use crate::actor::{Actor, ActorContext, Address};
+use crate::actor::{Actor, Address};
 use crate::current;
 use crate::handle::LoopHandle;
 use crate::task::Seed;
@@ -190,7 +190,7 @@ impl ActorBuilder {
         let (end, ended) = Promise::served_by(on.remote());
         let seed = Seed::with(self.name.clone(), at, None, None);
         let address = Address::new(post, ended, on.clone(), self.name.map(Arc::from));
-        let context = ActorContext::new(address.downgrade());
-        (address, Birth { mailbox, context, end }, seed)
+        let this = address.downgrade();
+        (address, Birth { mailbox, this, end }, seed)
     }
 }

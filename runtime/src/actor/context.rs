@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use perloop_bridge::PooledFuture;
 
+use crate::actor::streams::Streams;
 use crate::actor::{Actor, Address, Handler, WeakAddress, create_actor};
 use crate::current;
 use crate::event_loop::TimerHandle;
@@ -42,13 +43,15 @@ pub struct ActorContext<A: Actor> {
     address: WeakAddress<A>,
     /// In the order in which they were made.
     children: Vec<Box<dyn Child>>,
+    streams: Streams<A>,
     is_stopping: bool,
     is_forgotten: bool,
 }
 
 impl<A: Actor> ActorContext<A> {
     pub(crate) fn new(address: WeakAddress<A>) -> Self {
-        Self { address, children: Vec::new(), is_stopping: false, is_forgotten: false }
+        let (children, streams) = (Vec::new(), Streams::new());
+        Self { address, children, streams, is_stopping: false, is_forgotten: false }
     }
 
     /// Makes an actor of the same loop that ends with this one: when this one stops, its children are stopped one by one, the
@@ -211,6 +214,11 @@ impl<A: Actor> ActorContext<A> {
         self.is_stopping
     }
 
+    #[inline]
+    pub(crate) fn streams(&mut self) -> &mut Streams<A> {
+        &mut self.streams
+    }
+
     pub(crate) fn set_forgotten(&mut self) {
         self.is_forgotten = true;
     }
@@ -255,6 +263,7 @@ impl<A: Actor> Child for Address<A> {
 impl<A: Actor> fmt::Debug for ActorContext<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActorContext")
+            .field("streams", &self.streams.len())
             .field("is_stopping", &self.is_stopping)
             .field("is_forgotten", &self.is_forgotten)
             .finish_non_exhaustive()

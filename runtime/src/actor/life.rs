@@ -3,13 +3,14 @@
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use perloop_bridge::{Letter, Mailbox, Panicked, Promise, Received, Unopened};
 
 use crate::actor::envelope::{Place, contained};
 use crate::actor::handling::within;
-use crate::actor::{Actor, ActorContext};
+use crate::actor::streams::Streams;
+use crate::actor::{Actor, ActorContext, WeakAddress};
 use crate::sleep::yield_now;
 
 /// So many messages an actor handles in one step, if their handlers do not wait, before the loop's others have their turn.
@@ -18,7 +19,7 @@ const BUDGET: u32 = 64;
 /// What an actor begins with.
 pub(crate) struct Birth<A: Actor> {
     pub(crate) mailbox: Unopened<Place<A>>,
-    pub(crate) context: ActorContext<A>,
+    pub(crate) this: WeakAddress<A>,
     /// Set when all is over; dropped, if the task is cancelled or never begins.
     pub(crate) end: Promise<()>,
 }
@@ -26,8 +27,8 @@ pub(crate) struct Birth<A: Actor> {
 /// A whole life. Whatever ends it, first the mailbox is closed, then the actor is dropped, and then who waits for its end
 /// is told.
 pub(crate) async fn live<A: Actor>(birth: Birth<A>, make: impl FnOnce() -> A) {
-    let Birth { mailbox, context, mut end } = birth;
-    let ended = live_on(mailbox, context, make).await;
+    let Birth { mailbox, this, mut end } = birth;
+    let ended = live_on(mailbox, ActorContext::new(this), make).await;
     // Nobody else sets it, and nobody can cancel it.
     let _is_wanted = match &ended {
         Ok(()) => end.set_result(()),
@@ -73,7 +74,7 @@ async fn hook(id: usize, future: impl Future<Output = ()>) -> Result<(), Panicke
 /// Handles messages until the actor is to end.
 async fn serve<A: Actor>(mailbox: &mut Mailbox<Place<A>>, place: &mut Place<A>) -> Result<(), Panicked> {
     let (id, mut budget) = (mailbox.id(), BUDGET);
-    while let Some(letter) = receive(mailbox, place.context.is_forgotten()).await {
+    while let Some(letter) = receive(mailbox, &mut place.context).await? {
         let mut handling = letter.open(place);
         poll_fn(|cx| {
             let polled = within(id, || Pin::new(&mut handling).poll(cx));
@@ -99,11 +100,49 @@ async fn serve<A: Actor>(mailbox: &mut Mailbox<Place<A>>, place: &mut Place<A>) 
 }
 
 /// The next message or order. None: none is left, and none will come.
-async fn receive<A: Actor>(mailbox: &mut Mailbox<Place<A>>, is_forgotten: bool) -> Option<Letter<Place<A>>> {
-    poll_fn(|cx| match mailbox.poll_receive(cx) {
-        Poll::Ready(Received::Letter(letter) | Received::Order(letter)) => Poll::Ready(Some(letter)),
-        Poll::Pending if is_forgotten => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
+async fn receive<A: Actor>(
+    mailbox: &mut Mailbox<Place<A>>,
+    context: &mut ActorContext<A>,
+) -> Result<Option<Letter<Place<A>>>, Panicked> {
+    poll_fn(|cx| {
+        if !context.streams().is_empty() {
+            return poll_all(mailbox, context.streams(), cx).map_ok(Some);
+        }
+        match poll_mailbox(mailbox, cx) {
+            Poll::Ready(letter) => Poll::Ready(Ok(Some(letter))),
+            Poll::Pending if context.is_forgotten() => Poll::Ready(Ok(None)),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await
+}
+
+#[inline]
+fn poll_mailbox<A: Actor>(mailbox: &mut Mailbox<Place<A>>, cx: &mut Context<'_>) -> Poll<Letter<Place<A>>> {
+    mailbox.poll_receive(cx).map(|(Received::Letter(letter) | Received::Order(letter))| letter)
+}
+
+/// An order, or else the next message of the mailbox or of a stream. Who is asked first takes turns, so that neither starves
+/// the other.
+fn poll_all<A: Actor>(
+    mailbox: &mut Mailbox<Place<A>>,
+    streams: &mut Streams<A>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Letter<Place<A>>, Panicked>> {
+    if let Some(order) = mailbox.take_order() {
+        return Poll::Ready(Ok(order));
+    }
+    let streams_first = streams.take_turn();
+    for of_streams in [streams_first, !streams_first] {
+        let next = if of_streams {
+            let polled = catch_unwind(AssertUnwindSafe(|| streams.poll_next(cx)));
+            polled.map_or_else(|payload| Poll::Ready(Err(Panicked::new(payload))), |polled| polled.map(Ok))
+        } else {
+            poll_mailbox(mailbox, cx).map(Ok)
+        };
+        if next.is_ready() {
+            return next;
+        }
+    }
+    Poll::Pending
 }

@@ -2,8 +2,8 @@
 //!
 //! `address` is what others have of an actor, `recipient` the same without its type; `send` the futures that a message
 //! leads to, `envelope` the message on its way, `life` what the actor's task does, `context` what its handlers have of it, `handling` which
-//! actor's runs in this thread,
-//! `builder` how it is made, `errors` why a message was not taken.
+//! actor's runs in this thread, `streams` what else gives it messages, `builder` how it is made, `errors` why a message was
+//! not taken.
 
 mod address;
 mod builder;
@@ -14,6 +14,7 @@ mod handling;
 mod life;
 mod recipient;
 mod send;
+mod streams;
 
 use std::future::Future;
 
@@ -23,6 +24,7 @@ pub use context::ActorContext;
 pub use errors::{ActorEnd, AskError, TellError, TryTellError};
 pub use recipient::Recipient;
 pub use send::{Ask, Tell};
+pub use streams::AttachedKey;
 
 /// State that lives on a loop and is changed by messages, one at a time. Each type of message that it takes is a
 /// [`Handler`].
@@ -31,7 +33,8 @@ pub use send::{Ask, Tell};
 /// never leaves its thread, so that it need not be `Send`. Others have its [`Address`]. It ends
 ///
 /// - when [`Address::stop`] or [`ActorContext::stop`] asks it to, after the message that it handles,
-/// - when all of its addresses are dropped, after the messages that are left,
+/// - when all of its addresses are dropped and its [streams](ActorContext::attach) have ended, after the messages that are
+///   left,
 /// - by a panic in a handler, at once: the `ask` of that message fails with it, and the loop's exception handler hears of it,
 /// - when its task is cancelled, or its loop closes.
 ///
