@@ -1,6 +1,8 @@
 //! Streams that are attached to an actor: their order, their ends, and who keeps whom alive.
 
 use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -8,8 +10,8 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use perloop::{
-    Actor, ActorContext, ActorEnd, Address, AttachedKey, EventLoop, Handler, create_actor, interval, sleep,
-    yield_now,
+    Actor, ActorContext, ActorEnd, Address, AttachedKey, EventLoop, Handler, create_actor, get_running_loop,
+    interval, run, sleep, yield_now,
 };
 
 type Notes = Rc<RefCell<Vec<String>>>;
@@ -124,6 +126,19 @@ fn items_and_the_end_come_as_messages_and_keep_the_actor_alive() {
 }
 
 #[test]
+fn whom_its_streams_keep_alive_has_an_address_as_long_as_they_do() {
+    play(|notes| async move {
+        let reader = Reader::create(&notes, vec![unending(&notes, "it", &[])]);
+        yield_now().await;
+        let weak = reader.downgrade();
+        drop(reader);
+        moment().await;
+        assert_eq!(weak.upgrade().expect("it lives").ask(Detach(0)).await, Ok(true));
+        assert!(weak.upgrade().is_none());
+    });
+}
+
+#[test]
 fn streams_and_mailbox_take_turns() {
     let notes = play(|notes| async move {
         let streams = vec![words(&["a1", "a2", "a3"]), words(&["b1"])];
@@ -214,4 +229,96 @@ fn a_stop_comes_before_a_stream_that_is_always_ready() {
     });
     // It gives others their turn after so many messages of whatever kind.
     assert!(notes.len() <= 2 * 64 + 1, "{}", notes.len());
+}
+
+/// Reads so much each time that it is told.
+struct Connection(Rc<UnixStream>, Notes);
+struct Readable(Result<(), String>);
+
+impl Actor for Connection {
+    async fn started(&mut self, context: &mut ActorContext<Self>) {
+        let told = |news: std::io::Result<()>| Readable(news.map_err(|error| error.kind().to_string()));
+        context.attach_reader(Rc::clone(&self.0), told);
+    }
+}
+
+impl Handler<Readable> for Connection {
+    type Reply = ();
+
+    async fn handle(&mut self, Readable(news): Readable, context: &mut ActorContext<Self>) {
+        news.expect("a socket can be watched");
+        let mut bytes = [0; 4];
+        let read = (&*self.0).read(&mut bytes).expect("it can be read");
+        self.1.borrow_mut().push(String::from_utf8_lossy(&bytes[..read]).into_owned());
+        if read == 0 {
+            context.stop();
+        }
+    }
+}
+
+#[test]
+fn a_reader_is_told_as_long_as_there_is_something_and_again_when_more_comes() {
+    let notes = Notes::default();
+    let kept = Rc::clone(&notes);
+    let (here, mut there) = UnixStream::pair().expect("a pair");
+    here.set_nonblocking(true).expect("it is a socket");
+    let watched = here.try_clone().expect("a descriptor");
+    let end = run(async move {
+        let connection = create_actor(|| Connection(Rc::new(here), kept));
+        there.write_all(b"abcdef").expect("it is open");
+        sleep(Duration::from_millis(2)).await;
+        // It keeps its actor alive.
+        let weak = connection.downgrade();
+        drop(connection);
+        sleep(Duration::from_millis(2)).await;
+        there.write_all(b"g").expect("it is open");
+        sleep(Duration::from_millis(2)).await;
+        drop(there);
+        while weak.upgrade().is_some_and(|connection| !connection.has_ended()) {
+            yield_now().await;
+        }
+        get_running_loop().map(|running| running.remove_reader(&watched))
+    });
+    assert_eq!(end.expect("it ends by itself"), Ok(false), "nobody watches any more");
+    assert_eq!(*notes.borrow(), ["abcd", "ef", "g", ""]);
+}
+
+#[test]
+fn an_actor_that_ends_watches_no_more() {
+    let notes = Notes::default();
+    let (here, _there) = UnixStream::pair().expect("a pair");
+    let watched = here.try_clone().expect("a descriptor");
+    let end = run(async move {
+        let connection = create_actor(|| Connection(Rc::new(here), notes));
+        sleep(Duration::from_millis(2)).await;
+        connection.stop();
+        connection.ended().await;
+        get_running_loop().map(|running| running.remove_reader(&watched))
+    });
+    assert_eq!(end.expect("it ends by itself"), Ok(false), "nobody watches any more");
+}
+
+#[test]
+fn what_cannot_be_watched_is_told_and_ends() {
+    struct Reads(Notes);
+    impl Actor for Reads {
+        async fn started(&mut self, context: &mut ActorContext<Self>) {
+            let file = std::fs::File::open("/proc/self/exe").expect("our own program");
+            context.attach_reader(file, |news| Readable(news.map_err(|error| error.kind().to_string())));
+        }
+    }
+    impl Handler<Readable> for Reads {
+        type Reply = ();
+
+        async fn handle(&mut self, Readable(news): Readable, _: &mut ActorContext<Self>) {
+            self.0.borrow_mut().push(news.expect_err("it is a plain file"));
+        }
+    }
+    let notes = play(|notes| async move {
+        let kept = Rc::clone(&notes);
+        let weak = create_actor(|| Reads(kept)).downgrade();
+        moment().await;
+        assert!(weak.upgrade().is_none());
+    });
+    assert_eq!(notes.len(), 1, "{notes:?}");
 }

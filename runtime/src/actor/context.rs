@@ -157,7 +157,7 @@ impl<A: Actor> ActorContext<A> {
     }
 
     /// Gives the actor's own address. None once nobody else has it: then the actor ends when no message is left, and none
-    /// will come.
+    /// will come. [Streams](Self::attach) have it, too.
     ///
     /// # Examples
     /// See [`ActorContext`].

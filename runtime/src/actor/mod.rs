@@ -2,7 +2,7 @@
 //!
 //! `address` is what others have of an actor, `recipient` the same without its type; `send` the futures that a message
 //! leads to, `envelope` the message on its way, `life` what the actor's task does, `context` what its handlers have of it, `handling` which
-//! actor's runs in this thread, `streams` what else gives it messages, `builder` how it is made, `errors` why a message was
+//! actor's runs in this thread, `streams` and `reader` what else gives it messages, `builder` how it is made, `errors` why a message was
 //! not taken.
 
 mod address;
@@ -12,6 +12,7 @@ mod envelope;
 mod errors;
 mod handling;
 mod life;
+mod reader;
 mod recipient;
 mod send;
 mod streams;

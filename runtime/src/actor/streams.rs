@@ -11,17 +11,17 @@ use perloop_bridge::Letter;
 use pin_project_lite::pin_project;
 
 use crate::actor::envelope::{Place, Told};
-use crate::actor::{Actor, ActorContext, Handler};
+use crate::actor::{Actor, ActorContext, Address, Handler};
 
-/// A stream of an actor, see [`ActorContext::attach`]: what [`detach`](ActorContext::detach) takes it away by.
+/// What was [attached](ActorContext::attach) to an actor, to [`detach`](ActorContext::detach) it by.
 ///
 /// # Examples
 /// See [`ActorContext::detach`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AttachedKey(u64);
 
-/// A stream that gives an actor messages, whatever its type.
-trait Source<A: Actor> {
+/// What gives an actor messages, whatever its type.
+pub(crate) trait Source<A: Actor> {
     /// The next one, and whether it is the last.
     fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(Letter<Place<A>>, bool)>;
 }
@@ -59,6 +59,8 @@ struct Keyed<A: Actor> {
 /// The streams of an actor.
 pub(crate) struct Streams<A: Actor> {
     attached: Vec<Keyed<A>>,
+    /// Set as long as there are some, if somebody had the actor's address then.
+    keeper: Option<Address<A>>,
     /// How many there ever were.
     keys: u64,
     /// Which of them is asked first.
@@ -69,7 +71,7 @@ pub(crate) struct Streams<A: Actor> {
 
 impl<A: Actor> Streams<A> {
     pub(crate) const fn new() -> Self {
-        Self { attached: Vec::new(), keys: 0, next: 0, come_first: false }
+        Self { attached: Vec::new(), keeper: None, keys: 0, next: 0, come_first: false }
     }
 
     #[inline]
@@ -79,6 +81,22 @@ impl<A: Actor> Streams<A> {
 
     pub(crate) fn len(&self) -> usize {
         self.attached.len()
+    }
+
+    fn add(&mut self, source: Pin<Box<dyn Source<A>>>, keeper: Option<Address<A>>) -> AttachedKey {
+        self.keeper = self.keeper.take().or(keeper);
+        self.keys += 1;
+        let key = AttachedKey(self.keys);
+        self.attached.push(Keyed { key, source });
+        key
+    }
+
+    /// Foreign code.
+    fn remove(&mut self, at: usize) {
+        drop(self.attached.remove(at));
+        if self.is_empty() {
+            self.keeper = None;
+        }
     }
 
     /// Says whether they are asked before the mailbox: every other time.
@@ -96,7 +114,7 @@ impl<A: Actor> Streams<A> {
                 if is_last {
                     // The one behind it is in its place now.
                     self.next = at;
-                    drop(self.attached.remove(at));
+                    self.remove(at);
                 }
                 return Poll::Ready(message);
             }
@@ -111,7 +129,8 @@ impl<A: Actor> ActorContext<A> {
     ///
     /// The items take no room in the mailbox. The actor polls its streams when it is ready for a message, in turn with its
     /// mailbox, and not while it handles one; so a slow actor slows them down. Until a stream has ended it keeps the actor
-    /// alive, as an [`Address`](crate::Address) does. It is dropped when it has ended, or with the actor.
+    /// alive, as an [`Address`](crate::Address) does. (If nobody has the actor's address any more when it is attached, that
+    /// cannot be had again, neither from the context.) It is dropped when it has ended, or with the actor.
     ///
     /// A panic of the stream or of `to_message` is as one in a handler.
     ///
@@ -159,15 +178,10 @@ impl<A: Actor> ActorContext<A> {
         M: Send + 'static,
         S: Stream + 'static,
     {
-        let streams = self.streams();
-        streams.keys += 1;
-        let key = AttachedKey(streams.keys);
-        let source = Box::pin(Attached { stream, to_message });
-        streams.attached.push(Keyed { key, source });
-        key
+        self.attach_source(Attached { stream, to_message })
     }
 
-    /// Drops a stream before it has ended, of which the actor is told nothing. False: there is none of this key any more.
+    /// Drops a stream, or a [reader](Self::attach_reader), of which the actor is told nothing. False: there is none of this key any more.
     ///
     /// # Examples
     /// ```
@@ -205,8 +219,13 @@ impl<A: Actor> ActorContext<A> {
     /// # Ok::<(), perloop::RunError>(())
     /// ```
     pub fn detach(&mut self, key: AttachedKey) -> bool {
-        let attached = &mut self.streams().attached;
-        let at = attached.iter().position(|attached| attached.key == key);
-        at.map(|at| attached.remove(at)).is_some()
+        let streams = self.streams();
+        let at = streams.attached.iter().position(|attached| attached.key == key);
+        at.map(|at| streams.remove(at)).is_some()
+    }
+
+    pub(crate) fn attach_source(&mut self, source: impl Source<A> + 'static) -> AttachedKey {
+        let keeper = self.address();
+        self.streams().add(Box::pin(source), keeper)
     }
 }
