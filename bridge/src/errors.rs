@@ -312,6 +312,21 @@ impl Panicked {
         let payload = lock(&self.0.payload).take();
         payload.unwrap_or_else(|| Box::new(self.0.text.clone()))
     }
+
+    /// Gives what it threw once more, if that is an [`Arc`](std::sync::Arc) of this and still there.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge as perloop;
+    /// use std::sync::Arc;
+    ///
+    /// let panicked = perloop::Panicked::new(Box::new(Arc::new(42)));
+    /// assert_eq!((panicked.shared(), panicked.shared::<u8>()), (Some(Arc::new(42)), None));
+    /// ```
+    pub fn shared<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let payload = lock(&self.0.payload);
+        payload.as_ref()?.downcast_ref::<Arc<T>>().cloned()
+    }
 }
 
 impl Drop for Thrown {

@@ -117,6 +117,16 @@ impl<T> CrossThreadFuture<T> {
         self.cell
     }
 
+    /// One more of the same cell.
+    pub(crate) fn another(&self) -> Self {
+        self.cell.retain();
+        Self::new(self.cell, self.hint)
+    }
+
+    pub(crate) fn awaiting(&mut self) -> &mut Option<Awaiting> {
+        &mut self.awaiting
+    }
+
     /// Blocks until the outcome is there, and gives it: asyncio's `future.result()`.
     ///
     /// # Errors
@@ -363,8 +373,7 @@ impl<T> CrossThreadFuture<T> {
     where
         T: Send + 'static,
     {
-        self.cell.retain();
-        let future = Self::new(self.cell, self.hint);
+        let future = self.another();
         let callback = Box::new(move || callback(&future));
         watchers::watch(self.cell, Until::Done, Tell::Callback(callback));
     }
@@ -450,7 +459,7 @@ impl<T> CrossThreadFuture<T> {
 
 /// An await of a future that is not done.
 #[derive(Debug)]
-struct Awaiting {
+pub(crate) struct Awaiting {
     /// Where the waker stands.
     place: Place,
     /// The number of the loop that has noted the wait.
@@ -474,7 +483,7 @@ impl Awaiting {
 }
 
 /// Registers `waker` with the cell. True: it is done.
-fn poll_done(cell: CellPtr, awaiting: &mut Option<Awaiting>, cx: &Context<'_>) -> bool {
+pub(crate) fn poll_done(cell: CellPtr, awaiting: &mut Option<Awaiting>, cx: &Context<'_>) -> bool {
     if has_reached(cell, Until::Done) {
         return true;
     }
@@ -497,7 +506,7 @@ fn poll_done(cell: CellPtr, awaiting: &mut Option<Awaiting>, cx: &Context<'_>) -
 }
 
 /// Takes a waker out that is not needed any more.
-fn forget_waker(cell: CellPtr, awaiting: &mut Option<Awaiting>) {
+pub(crate) fn forget_waker(cell: CellPtr, awaiting: &mut Option<Awaiting>) {
     if let Some(Awaiting { place, noted_by }) = awaiting.take() {
         drop_contained(watchers::leave(cell, place));
         if let Some(id) = noted_by {

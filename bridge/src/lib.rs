@@ -99,6 +99,7 @@ mod wait;
 mod waiters;
 mod waits;
 mod watchers;
+mod witness;
 
 pub use asking::{ActorName, Asking};
 #[doc(hidden)]
@@ -129,3 +130,4 @@ pub use thread_queue::{
     TryGetError, TryPutError, thread_queue, thread_queue_with,
 };
 pub use wait::Spin;
+pub use witness::{Watch, Witness};

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::core::{CoreRef, Life};
-use crate::errors::{FutureError, Refusal, Refused, WouldDeadlock};
+use crate::errors::{FutureError, LoopClosed, Refusal, Refused, WouldDeadlock};
 use crate::future::CrossThreadFuture;
 use crate::group_id::GroupId;
 use crate::inbox::Pushed;
@@ -99,6 +99,28 @@ impl Remote {
     /// ```
     pub fn is_closed(&self) -> bool {
         self.0.door.inbox.is_closed() || self.0.is_inherited()
+    }
+
+    /// Says why what lived on the loop has ended with it, if it has: the loop was closed, or died.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Closing, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use perloop_bridge::FutureError;
+    ///
+    /// assert_eq!(home.remote().loss(), None);
+    /// home.close(Closing::Died);
+    /// assert!(matches!(home.remote().loss(), Some(FutureError::LoopDied(_))));
+    /// ```
+    pub fn loss(&self) -> Option<FutureError> {
+        match self.0.life() {
+            Life::Resting | Life::Running => None,
+            Life::Closed => Some(FutureError::LoopClosed(LoopClosed::new(self.name()))),
+            Life::Died => Some(FutureError::LoopDied(self.0.died())),
+        }
     }
 
     /// Returns how much is under way on the loop, if that [is counted](crate::Home::count_load): submissions that it has not

@@ -358,3 +358,101 @@ fn who_is_refused_sees_what_was_before_the_close() {
         ledger.check();
     });
 }
+
+/// One raises a sign, and a receiver that waits for it, or for letters and it, is woken.
+#[test]
+fn a_sign_against_a_receiver_that_watches_wakes_it() {
+    for reads_letters in [false, true] {
+        model(3, move || {
+            let Ends { ledger, post, unopened, _home } = ends(1);
+            let seen = support::Shared::new();
+            let other = thread::spawn({
+                let seen = seen.clone();
+                move || {
+                    seen.add();
+                    post.change_signs(0, 4);
+                }
+            });
+            let mut receiver = Receiver::new(unopened);
+            while !signs_are(4, &mut receiver, reads_letters) {
+                receiver.bell.wait();
+            }
+            // What was before the sign is seen with it.
+            assert_eq!(seen.get(), 1);
+            other.join().unwrap();
+            drop(receiver);
+            ledger.check();
+        });
+    }
+}
+
+fn signs_are(expected: u32, receiver: &mut Receiver, reads_letters: bool) -> bool {
+    if reads_letters {
+        assert!(receiver.poll().is_pending());
+    }
+    let waker = ringing(&receiver.bell);
+    receiver.mailbox.poll_signs(&Context::from_waker(&waker)) == Poll::Ready(expected)
+}
+
+/// Two who raise signs, one of them for a reason: none is lost.
+#[test]
+fn signs_of_two_are_both_seen() {
+    model(2, || {
+        let Ends { ledger, post, unopened, _home } = ends(1);
+        let (first, value) = (post.clone(), ledger.value_of(1));
+        let others = [
+            thread::spawn(move || first.raise_for(1, Box::new(value))),
+            thread::spawn(move || post.change_signs(0, 2)),
+        ];
+        let receiver = Receiver::new(unopened);
+        let waker = ringing(&receiver.bell);
+        let mut signs = 0;
+        while signs != 3 {
+            match receiver.mailbox.poll_signs(&Context::from_waker(&waker)) {
+                Poll::Ready(raised) => signs |= raised,
+                Poll::Pending => receiver.bell.wait(),
+            }
+        }
+        assert!(receiver.mailbox.take_reason().is_some_and(|reason| reason.is::<Value>()));
+        join_all(others);
+        drop(receiver);
+        ledger.check();
+    });
+}
+
+/// A letter and then a sign: who sees the sign finds the letter, as one must that ends when nobody will send.
+#[test]
+fn a_sign_comes_after_the_letters_before_it() {
+    model(3, || {
+        let Ends { ledger, post, unopened, _home } = ends(1);
+        let value = ledger.value_of(1);
+        let other = thread::spawn(move || {
+            send(&post, value);
+            post.change_signs(0, 1);
+        });
+        let mut receiver = Receiver::new(unopened);
+        if receiver.mailbox.take_signs() == 1 {
+            assert!(receiver.poll().is_ready());
+        }
+        other.join().unwrap();
+        drop(receiver);
+        ledger.check();
+    });
+}
+
+/// One sign takes back another that was not seen: it is seen alone, or after that one.
+#[test]
+fn a_sign_that_takes_one_back_against_a_look_is_seen_alone_or_later() {
+    model(3, || {
+        let Ends { ledger, post, unopened, _home } = ends(1);
+        post.change_signs(0, 1);
+        let other = thread::spawn(move || post.change_signs(1, 2));
+        let receiver = Receiver::new(unopened);
+        let first = receiver.mailbox.take_signs();
+        other.join().unwrap();
+        let second = receiver.mailbox.take_signs();
+        assert!([(1, 2), (2, 0)].contains(&(first, second)), "{first} {second}");
+        drop(receiver);
+        ledger.check();
+    });
+}

@@ -1,6 +1,6 @@
 //! A mailbox: many send, from any thread, and one who lives on a loop receives.
 //!
-//! `letter` is what is sent, `room` how many there may be; here are the two ends, and how the receiver is woken.
+//! `letter` is what is sent, `room` how many there may be, `signs` what the receiver is told beside letters; here are the two ends, and how the receiver is woken.
 //!
 //! A letter goes by one of two ways. From another thread it goes through a *lane*, one word as a loop's
 //! [inbox](crate::inbox): who pushes onto one that is asleep wakes the receiver. From the receiver's own thread it is put
@@ -12,7 +12,9 @@
 
 mod letter;
 mod room;
+mod signs;
 
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::task::{Context, Poll, Waker};
@@ -25,6 +27,7 @@ use crate::foreign::{contain, drop_contained};
 use crate::inbox::{Asleep, Batch, Inbox, Pushed};
 use crate::mailbox::letter::{LetterPtr, Line};
 use crate::mailbox::room::{Outside, Room};
+use crate::mailbox::signs::Signs;
 use crate::remote::Remote;
 use crate::sync::{Arc, AtomicUsize, Ordering, ThreadToken, UnsafeCell, this_thread};
 use crate::thread_queue::{PutBlockingError, QueueClosed, TryPutError};
@@ -39,7 +42,9 @@ struct Shared<R: Opener> {
     door: Apart<Door<R>>,
     /// Letters that nobody will open: refused, or left when the mailbox was closed.
     dead: AtomicUsize,
-    /// Written once, by the receiver's thread, before a lane is first asleep; read by who found one so, and by that thread.
+    signs: Signs,
+    /// Written once, by the receiver's thread, before a lane is first asleep or signs are first watched; read by who found
+    /// that so, and by that thread.
     waker: UnsafeCell<Option<Waker>>,
     thread: ThreadToken,
     spin: Spin,
@@ -104,6 +109,7 @@ pub fn mailbox<R: Opener>(home: &Remote, capacity: usize) -> (Post<R>, Unopened<
     let shared = Arc::new(Shared {
         door: Apart::new(Door { room: Room::new(capacity), letters: Inbox::new(), orders: Inbox::new() }),
         dead: AtomicUsize::new(0),
+        signs: Signs::new(),
         waker: UnsafeCell::new(None),
         thread: home.core().thread,
         spin: home.core().spin,
@@ -207,8 +213,8 @@ impl<R: Opener> Shared<R> {
 
     /// Wakes the receiver, who waits or did when the lane was read. Foreign code.
     fn wake(&self) {
-        // SAFETY: it was written before a lane was asleep or the receiver waited, of which the caller knows, and never
-        // again.
+        // SAFETY: it was written before a lane was asleep, signs were watched, or the receiver waited, of which the caller
+        // knows, and never again.
         let waker = self.waker.with(|waker| unsafe { &*waker });
         // A waker that panics has been reported by the panic hook.
         drop(contain(|| waker.iter().for_each(Waker::wake_by_ref)));
@@ -299,6 +305,51 @@ impl<R: Opener> Post<R> {
             // SAFETY: it was made of that above.
             QueueClosed(unsafe { order.into_content::<V>() })
         })
+    }
+
+    /// Raises signs, each a bit (the highest one is taken), and lowers others that the receiver has not seen, in one act.
+    /// They need no room, wait behind no letter, and are seen by a receiver that [watches](Mailbox::poll_signs) for them while
+    /// it does something else. Of a mailbox that is closed nobody sees them.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Opener, Spin, mailbox};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # struct Nothing;
+    /// # impl Opener for Nothing { type Opened<'a> = (); }
+    /// let (post, mailbox) = mailbox::<Nothing>(&home.remote(), 1);
+    /// let mailbox = mailbox.open();
+    /// post.change_signs(0, 1);
+    /// post.change_signs(1, 2 | 4);
+    /// assert_eq!((mailbox.take_signs(), mailbox.take_signs()), (2 | 4, 0));
+    /// ```
+    pub fn change_signs(&self, lower: u32, raise: u32) {
+        if self.0.signs.change(lower, raise) {
+            self.0.wake();
+        }
+    }
+
+    /// Raises signs for a reason, which is dropped if there is one that the receiver has not taken.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Opener, Spin, mailbox};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # struct Nothing;
+    /// # impl Opener for Nothing { type Opened<'a> = (); }
+    /// let (post, mailbox) = mailbox::<Nothing>(&home.remote(), 1);
+    /// let mailbox = mailbox.open();
+    /// post.raise_for(1, Box::new("why"));
+    /// assert_eq!(mailbox.take_signs(), 1);
+    /// assert_eq!(mailbox.take_reason().unwrap().downcast_ref(), Some(&"why"));
+    /// ```
+    pub fn raise_for(&self, signs: u32, reason: Box<dyn Any + Send>) {
+        self.0.signs.give_reason(reason);
+        self.change_signs(0, signs);
     }
 
     /// Waits for room, for one [`send_let_in`](Self::send_let_in): one poll of it. The waiting is noted in `wait`, which
@@ -587,6 +638,52 @@ impl<R: Opener> Mailbox<R> {
         self.shared.id()
     }
 
+    /// Takes the signs that are raised, without waiting. See [`Post::change_signs`].
+    ///
+    /// # Examples
+    /// See [`Post::change_signs`].
+    #[inline]
+    pub fn take_signs(&self) -> u32 {
+        self.shared.signs.take()
+    }
+
+    /// Takes the signs that are raised. If there are none, the first one wakes the receiver, also while it waits for something
+    /// else than letters. The waker is that of [`poll_receive`](Self::poll_receive).
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Opener, Spin, mailbox};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # struct Nothing;
+    /// # impl Opener for Nothing { type Opened<'a> = (); }
+    /// use std::task::{Context, Poll, Waker};
+    ///
+    /// let (post, mailbox) = mailbox::<Nothing>(&home.remote(), 1);
+    /// let mailbox = mailbox.open();
+    /// let cx = Context::from_waker(Waker::noop());
+    /// assert!(mailbox.poll_signs(&cx).is_pending());
+    /// post.change_signs(0, 4);
+    /// assert_eq!(mailbox.poll_signs(&cx), Poll::Ready(4));
+    /// ```
+    #[inline]
+    pub fn poll_signs(&self, cx: &Context<'_>) -> Poll<u32> {
+        self.keep_waker(cx);
+        match self.shared.signs.watch() {
+            0 => Poll::Pending,
+            signs => Poll::Ready(signs),
+        }
+    }
+
+    /// Takes the reason of [`Post::raise_for`].
+    ///
+    /// # Examples
+    /// See [`Post::raise_for`].
+    pub fn take_reason(&self) -> Option<Box<dyn Any + Send>> {
+        self.shared.signs.take_reason()
+    }
+
     /// As [`poll_receive`](Self::poll_receive), of orders alone: letters stay, and wake nobody as long as it is not asked
     /// for them.
     ///
@@ -674,12 +771,14 @@ impl<R: Opener> Mailbox<R> {
     }
 
     /// Keeps the waker of the first wait.
+    #[inline]
     fn keep_waker(&self, cx: &Context<'_>) {
         // SAFETY: only this thread writes it.
         let is_kept = self.shared.waker.with(|waker| unsafe { &*waker }.is_some());
         if !is_kept {
             let new = cx.waker().clone();
-            // SAFETY: nobody reads it before a lane is asleep or the receiver waits, and that was not yet.
+            // SAFETY: nobody reads it before a lane is asleep, signs are watched, or the receiver waits, and that was not
+            // yet.
             self.shared.waker.with_mut(|waker| unsafe { *waker = Some(new) });
         }
     }
