@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
+use rustix::param::page_size;
+
 use super::child::Task;
 use super::metric::{Outcome, Sample};
 
@@ -33,4 +35,11 @@ pub(crate) fn outcome_of(output: &Output) -> Outcome {
         let reason = errors.lines().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
         Err(format!("{}: {reason}", output.status))
     })
+}
+
+/// What this process has in memory, in bytes.
+pub(crate) fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("the system says it");
+    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    pages.expect("the second figure is a number") * page_size()
 }

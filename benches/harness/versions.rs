@@ -1,9 +1,10 @@
 //! Which versions of the peers take part, read from the workspace's lock file.
 
 const LOCK_FILE: &str = include_str!("../../Cargo.lock");
-const PEERS: [&str; 16] = [
+const PEERS: [&str; 20] = [
     "tokio",
     "tokio-util",
+    "actix",
     "actix-rt",
     "async-executor",
     "async-io",
@@ -11,6 +12,9 @@ const PEERS: [&str; 16] = [
     "monoio",
     "glommio",
     "futures",
+    "kameo",
+    "ractor",
+    "xtra",
     "async-channel",
     "async-lock",
     "async-unsync",

@@ -1,6 +1,7 @@
 //! Who is measured: each contestant written once, as a [`Worker`], a [`LocalLoop`], or both.
 
 mod actix;
+mod actors;
 mod channels;
 mod compio;
 mod conditions;
@@ -18,6 +19,7 @@ mod thread;
 mod tokio;
 mod tokio_util;
 
+pub(crate) use actors::{ActorJob, ActorSystem, actor_systems, ended};
 pub(crate) use channels::{BOUND, Channel, bounded, unbounded};
 pub(crate) use conditions::{Turns, conditions};
 pub(crate) use crossings::{Across, Crossing, crossings};

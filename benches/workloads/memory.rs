@@ -3,13 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustix::param::page_size;
-
 use super::started::on_own_loop;
 use crate::harness::child::answer;
 use crate::harness::goal::{Against, Goal};
 use crate::harness::metric::{Metric, Outcome, Sample, Unit};
 use crate::harness::pinning::Pinning;
+use crate::harness::process::resident;
 use crate::harness::workload::{Figures, Run, Setting, Workload};
 use crate::peers::{OwnJob, OwnLoop, own_loops, python};
 
@@ -61,11 +60,4 @@ impl OwnJob for Memory {
             answer(&Ok(Sample::default().with(RESIDENT, used as f64 / tasks as f64)))
         })
     }
-}
-
-/// What this process has in memory, in bytes.
-fn resident() -> usize {
-    let text = std::fs::read_to_string("/proc/self/statm").expect("the system says it");
-    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
-    pages.expect("the second figure is a number") * page_size()
 }

@@ -1,5 +1,6 @@
 //! What is measured: each workload written once, for all contestants.
 
+mod actors;
 mod condition;
 mod costs;
 mod event;
@@ -24,7 +25,7 @@ use crate::harness::workload::Workload;
 
 /// In the order in which they run.
 pub(crate) fn all() -> Vec<Workload> {
-    vec![
+    let mut all = vec![
         round_trip::workload(),
         round_trip::rare(),
         flood::workload(),
@@ -53,5 +54,7 @@ pub(crate) fn all() -> Vec<Workload> {
         event::contended(),
         condition::workload(),
         condition::contended(),
-    ]
+    ];
+    all.extend(actors::all());
+    all
 }
