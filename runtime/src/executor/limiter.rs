@@ -50,7 +50,7 @@ impl CapacityLimiter {
     /// ```
     pub fn new(total: usize) -> Self {
         assert!(total > 0, "CapacityLimiter: with no tokens everybody would wait for ever");
-        Self { total, tokens: Semaphore::new(total) }
+        Self { total, tokens: Semaphore::within("CapacityLimiter::acquire", total, usize::MAX) }
     }
 
     /// Returns how many may be at it at once.
@@ -104,7 +104,7 @@ impl CapacityLimiter {
     /// # Ok::<(), perloop::RunError>(())
     /// ```
     pub async fn acquire(&self) -> LimiterToken {
-        self.tokens.take_permit("CapacityLimiter::acquire").await;
+        self.tokens.acquire().await.forget();
         LimiterToken(self.tokens.clone())
     }
 

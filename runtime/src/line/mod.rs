@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::task::Context;
 
 use crate::current;
+use crate::event_loop::EventLoop;
 use crate::sleep::Sleeper;
 use crate::task::step;
 
@@ -37,18 +38,27 @@ impl Line {
     /// # Panics
     /// Outside of a running loop, and in another one than before.
     pub(crate) fn bind(&self, what: &str) {
-        let running = current::with_running(|running| (running.id(), self.is_of(running.id())));
-        match running {
+        self.enter(what, |_| ());
+    }
+
+    #[inline]
+    fn enter(&self, what: &str, look: impl FnOnce(&EventLoop)) {
+        let entered = current::with_running(|running| {
+            let is_own = self.loop_id.get().is_none_or(|bound| bound == running.id());
+            if is_own {
+                self.loop_id.set(Some(running.id()));
+                look(running);
+            }
+            is_own
+        });
+        match entered {
+            Ok(true) => {}
+            Ok(false) => self.refuse(what),
             Err(error) => panic!("{what}: {error}"),
-            Ok((id, true)) => self.loop_id.set(Some(id)),
-            Ok((_, false)) => self.refuse(what),
         }
     }
 
-    fn is_of(&self, loop_id: u32) -> bool {
-        self.loop_id.get().is_none_or(|bound| bound == loop_id)
-    }
-
+    #[cold]
     fn refuse(&self, what: &str) -> ! {
         let own = self.loop_id.get().and_then(current::find_owned);
         let own = own.map_or_else(|| "one that is gone".to_owned(), |own| format!("'{}'", own.name()));
@@ -63,6 +73,12 @@ impl Line {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len.get() == 0
+    }
+
+    /// Is there anybody who could be called?
+    #[inline]
+    pub(crate) fn is_anybody_waiting(&self) -> bool {
+        self.is_anybody_waiting.get()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -90,8 +106,7 @@ impl Line {
 
     /// Goes to the end of the line.
     pub(crate) fn join(&self, what: &str, cx: &Context<'_>) -> u32 {
-        self.bind(what);
-        step::note_wait();
+        self.enter(what, step::note_wait_on);
         // To clone a waker is foreign code.
         let sleeper = Sleeper::of(cx);
         self.change(|waiters| waiters.join(sleeper))
@@ -142,23 +157,25 @@ impl Line {
     /// Wakes the first in line, unless it is on its way: one that was cancelled will see to the next when it leaves.
     #[inline]
     pub(crate) fn wake_first(&self) {
-        if self.is_anybody_waiting.get() {
-            self.call_first().into_iter().for_each(Sleeper::wake);
+        if self.is_anybody_waiting() {
+            self.wake_first_waiting();
         }
     }
 
-    fn call_first(&self) -> Option<Sleeper> {
-        self.change(|waiters| {
+    fn wake_first_waiting(&self) {
+        let called = self.change(|waiters| {
             let first = waiters.pass_cancelled()?;
             let is_next = !waiters.is_anybody_called() && waiters.is_first_uncalled(first);
             if is_next { waiters.call(first) } else { None }
-        })
+        });
+        if let Some(sleeper) = called {
+            sleeper.wake();
+        }
     }
 
     /// Says whom to wake next, who counts as called from now on.
-    #[inline]
     pub(crate) fn call_next(&self) -> Option<Sleeper> {
-        if self.is_anybody_waiting.get() { self.call_up_to(u64::MAX) } else { None }
+        self.call_up_to(u64::MAX)
     }
 
     fn call_up_to(&self, last: u64) -> Option<Sleeper> {
@@ -168,13 +185,13 @@ impl Line {
     /// Wakes the next one.
     #[inline]
     pub(crate) fn wake_next(&self) {
-        self.call_next().into_iter().for_each(Sleeper::wake);
+        self.wake(1);
     }
 
     /// Wakes up to `n`, in order, and none who comes meanwhile.
     #[inline]
     pub(crate) fn wake(&self, n: usize) {
-        if self.is_anybody_waiting.get() {
+        if self.is_anybody_waiting() {
             self.wake_some(n);
         }
     }

@@ -43,7 +43,7 @@ impl BoundedSemaphore {
     /// assert!(!perloop::BoundedSemaphore::new(1).locked());
     /// ```
     pub fn new(permits: usize) -> Self {
-        Self(Semaphore::bounded(permits))
+        Self(Semaphore::within("BoundedSemaphore::acquire", permits, permits))
     }
 
     /// As [`Semaphore::acquire`], in all that is said there: asyncio's `semaphore.acquire()`.

@@ -171,12 +171,15 @@ impl Condition {
         self.line.bind("Condition::wait");
         let hold = self.lock.suspend_hold();
         let hand_on = HandOn(self);
-        let mut cancelled = catch_cancelled(Notification { condition: self, place: None }).await.err();
-        // The guard's hold goes on. A request that comes meanwhile has to wait for it.
-        while let Err(again) = catch_cancelled(self.lock.resume(hold)).await {
-            cancelled = Some(again);
-        }
-        if let Some(cancelled) = cancelled {
+        let waited = catch_cancelled(async {
+            Notification { condition: self, place: None }.await;
+            self.lock.resume(hold).await;
+        });
+        if let Err(mut cancelled) = waited.await {
+            // The guard's hold goes on. A request that comes meanwhile has to wait for it.
+            while let Err(again) = catch_cancelled(self.lock.resume(hold)).await {
+                cancelled = again;
+            }
             match cancelled.raise().await {}
         }
         std::mem::forget(hand_on);

@@ -54,6 +54,8 @@ struct Inner {
     /// What they may come to.
     bound: usize,
     line: Line,
+    /// Who is told of a wait that is a mistake.
+    what: &'static str,
 }
 
 impl Semaphore {
@@ -64,12 +66,12 @@ impl Semaphore {
     /// assert!(perloop::Semaphore::new(0).locked());
     /// ```
     pub fn new(permits: usize) -> Self {
-        Self(Rc::new(Inner { permits: Cell::new(permits), bound: usize::MAX, line: Line::default() }))
+        Self::within("Semaphore::acquire", permits, usize::MAX)
     }
 
-    /// One that never has more.
-    pub(super) fn bounded(permits: usize) -> Self {
-        Self(Rc::new(Inner { permits: Cell::new(permits), bound: permits, line: Line::default() }))
+    /// One that never has more than `bound`, and that waits in what is called `what`.
+    pub(crate) fn within(what: &'static str, permits: usize, bound: usize) -> Self {
+        Self(Rc::new(Inner { permits: Cell::new(permits), bound, line: Line::default(), what }))
     }
 
     /// Waits until everybody who asked before has had a permit, and takes one, which comes back when the guard is
@@ -92,13 +94,8 @@ impl Semaphore {
     /// # Ok::<(), perloop::RunError>(())
     /// ```
     pub async fn acquire(&self) -> SemaphorePermit<'_> {
-        self.take_permit("Semaphore::acquire").await;
+        Turn { semaphore: self, place: None }.await;
         SemaphorePermit { semaphore: self }
-    }
-
-    /// As `acquire`, without a guard.
-    pub(crate) async fn take_permit(&self, what: &str) {
-        Turn { semaphore: self, place: None, what }.await;
     }
 
     /// The permits that belong to nobody.
@@ -147,6 +144,10 @@ impl Semaphore {
     /// Gives a permit that is there to the first who wants one.
     #[inline]
     fn serve_first(&self) -> bool {
+        self.0.line.is_anybody_waiting() && self.serve_next()
+    }
+
+    fn serve_next(&self) -> bool {
         // It is taken before the waker, which may be foreign, is called.
         let Some(sleeper) = self.0.line.call_next() else { return false };
         self.0.permits.set(self.0.permits.get() - 1);
@@ -174,7 +175,6 @@ impl fmt::Debug for Semaphore {
 struct Turn<'a> {
     semaphore: &'a Semaphore,
     place: Option<u32>,
-    what: &'a str,
 }
 
 impl Future for Turn<'_> {
@@ -185,9 +185,9 @@ impl Future for Turn<'_> {
         if let Some(place) = self.place {
             return self.poll_in_line(place, cx);
         }
-        let Inner { permits, line, .. } = &*self.semaphore.0;
+        let Inner { permits, line, what, .. } = &*self.semaphore.0;
         if self.semaphore.locked() {
-            self.place = Some(line.join(self.what, cx));
+            self.place = Some(line.join(what, cx));
             return Poll::Pending;
         }
         permits.set(permits.get() - 1);

@@ -22,26 +22,56 @@ use crate::queues::{Fifo, GetNowaitError, Order, Queue, QueueShutDown};
 #[must_use = "futures do nothing unless awaited"]
 pub struct Get<'a, T, O: Order<T> = Fifo<T>> {
     queue: &'a Queue<T, O>,
-    place: Option<u32>,
-    is_over: bool,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    New,
+    Waiting(u32),
+    Over,
 }
 
 impl<'a, T, O: Order<T>> Get<'a, T, O> {
     #[inline]
     pub(super) fn new(queue: &'a Queue<T, O>) -> Self {
-        Self { queue, place: None, is_over: false }
+        Self { queue, state: State::New }
     }
 
     #[cold]
-    fn wait(&mut self, cx: &Context<'_>) -> Poll<Result<T, QueueShutDown>> {
-        self.leave();
-        self.place = Some(self.queue.join_line(&self.queue.0.getters, "Queue::get", cx));
-        Poll::Pending
+    #[inline(never)]
+    fn poll_in_line(&mut self, cx: &Context<'_>) -> Poll<Result<T, QueueShutDown>> {
+        let getters = &self.queue.0.getters;
+        if let State::Waiting(place) = self.state
+            && !getters.goes_on(place, cx)
+        {
+            return Poll::Pending;
+        }
+        let taken = match self.queue.get_nowait() {
+            Ok(item) => Ok(item),
+            Err(GetNowaitError::ShutDown) => Err(QueueShutDown(())),
+            Err(GetNowaitError::Empty) => {
+                self.leave(State::New);
+                self.state = State::Waiting(self.queue.join_line(getters, "Queue::get", cx));
+                return Poll::Pending;
+            }
+        };
+        self.leave(State::Over);
+        Poll::Ready(taken)
     }
 
     /// True if it had been woken.
-    fn leave(&mut self) -> bool {
-        self.place.take().is_some_and(|place| self.queue.0.getters.leave(place))
+    fn leave(&mut self, now: State) -> bool {
+        match std::mem::replace(&mut self.state, now) {
+            State::Waiting(place) => self.queue.0.getters.leave(place),
+            State::New | State::Over => false,
+        }
+    }
+
+    fn give_up(&mut self) {
+        if self.leave(State::Over) && !self.queue.empty() {
+            self.queue.0.getters.wake_next();
+        }
     }
 }
 
@@ -50,33 +80,32 @@ impl<T, O: Order<T>> Future for Get<'_, T, O> {
 
     /// # Panics
     /// Polled again after it was ready.
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        assert!(!self.is_over, "`Queue::get` was polled after it was ready");
-        if self.place.is_some_and(|place| !self.queue.0.getters.goes_on(place, cx)) {
-            return Poll::Pending;
+        match self.state {
+            State::New => {
+                let Some(item) = self.queue.pop() else { return self.poll_in_line(cx) };
+                self.state = State::Over;
+                Poll::Ready(Ok(item))
+            }
+            State::Waiting(_) => self.poll_in_line(cx),
+            State::Over => panic!("`Queue::get` was polled after it was ready"),
         }
-        let taken = match self.queue.get_nowait() {
-            Ok(item) => Ok(item),
-            Err(GetNowaitError::ShutDown) => Err(QueueShutDown(())),
-            Err(GetNowaitError::Empty) => return self.wait(cx),
-        };
-        self.leave();
-        self.is_over = true;
-        Poll::Ready(taken)
     }
 }
 
 impl<T, O: Order<T>> Drop for Get<'_, T, O> {
     /// Given up. Was it woken, and there is an item, then the next one is woken in its place.
+    #[inline]
     fn drop(&mut self) {
-        if self.leave() && !self.queue.empty() {
-            self.queue.0.getters.wake_next();
+        if let State::Waiting(_) = self.state {
+            self.give_up();
         }
     }
 }
 
 impl<T, O: Order<T>> fmt::Debug for Get<'_, T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Get").field("is_over", &self.is_over).finish_non_exhaustive()
+        f.debug_struct("Get").field("state", &self.state).finish_non_exhaustive()
     }
 }

@@ -63,6 +63,8 @@ pub struct Queue<T, O: Order<T> = Fifo<T>>(Rc<Inner<T, O>>);
 struct Inner<T, O> {
     items: RefCell<O>,
     maxsize: usize,
+    /// It takes an item if it holds fewer than that: none once it was shut down.
+    limit: Cell<usize>,
     /// Items that were put, and for which `task_done` was not called yet.
     unfinished: Cell<usize>,
     is_shut_down: Cell<bool>,
@@ -92,6 +94,7 @@ impl<T, O: Order<T>> Queue<T, O> {
         Self(Rc::new(Inner {
             items: RefCell::default(),
             maxsize,
+            limit: Cell::new(if maxsize == 0 { usize::MAX } else { maxsize }),
             unfinished: Cell::new(0),
             is_shut_down: Cell::new(false),
             getters: Line::default(),
@@ -184,17 +187,28 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// ```
     #[inline]
     pub fn put_nowait(&self, item: T) -> Result<(), PutNowaitError<T>> {
-        if self.0.is_shut_down.get() {
-            return Err(PutNowaitError::ShutDown(item));
+        if self.takes_more() {
+            self.push(item);
+            return Ok(());
         }
-        if self.full() {
-            return Err(PutNowaitError::Full(item));
-        }
+        Err(if self.0.is_shut_down.get() {
+            PutNowaitError::ShutDown(item)
+        } else {
+            PutNowaitError::Full(item)
+        })
+    }
+
+    #[inline]
+    fn takes_more(&self) -> bool {
+        self.qsize() < self.0.limit.get()
+    }
+
+    #[inline]
+    fn push(&self, item: T) {
         self.0.unfinished.set(self.0.unfinished.get() + 1);
         // An item's `Ord`, which is foreign code, may panic: the item is in the heap all the same.
         let _wakes = Wakes(&self.0.getters);
         self.0.items.borrow_mut().push(item);
-        Ok(())
     }
 
     /// Takes an item out, if there is one: asyncio's `get_nowait`.
@@ -214,15 +228,18 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// ```
     #[inline]
     pub fn get_nowait(&self) -> Result<T, GetNowaitError> {
-        let taken = self.0.items.borrow_mut().pop();
-        match taken {
-            Some(item) => {
-                self.0.putters.wake_next();
-                Ok(item)
-            }
+        match self.pop() {
+            Some(item) => Ok(item),
             None if self.0.is_shut_down.get() => Err(GetNowaitError::ShutDown),
             None => Err(GetNowaitError::Empty),
         }
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<T> {
+        let item = self.0.items.borrow_mut().pop()?;
+        self.0.putters.wake_next();
+        Some(item)
     }
 
     /// Says that the work on an item that was taken is done; when it is done on all, those who [`join`](Self::join) go
@@ -299,6 +316,7 @@ impl<T, O: Order<T>> Queue<T, O> {
     /// ```
     pub fn shutdown(&self, immediate: bool) {
         self.0.is_shut_down.set(true);
+        self.0.limit.set(0);
         // They are dropped when all is said: destructors are foreign code.
         let _thrown_away = immediate.then(|| {
             let items = self.0.items.take();

@@ -38,16 +38,36 @@ impl<'a, T, O: Order<T>> Put<'a, T, O> {
     }
 
     #[cold]
-    fn wait(&mut self, item: T, cx: &Context<'_>) -> Poll<Result<(), QueueShutDown<T>>> {
+    #[inline(never)]
+    fn poll_in_line(&mut self, cx: &Context<'_>) -> Poll<Result<(), QueueShutDown<T>>> {
+        let putters = &self.queue.0.putters;
+        if self.place.is_some_and(|place| !putters.goes_on(place, cx)) {
+            return Poll::Pending;
+        }
+        let item = self.item.take().expect("`Queue::put` was polled after it was ready");
+        let put = match self.queue.put_nowait(item) {
+            Ok(()) => Ok(()),
+            Err(PutNowaitError::ShutDown(item)) => Err(QueueShutDown(item)),
+            Err(PutNowaitError::Full(item)) => {
+                self.leave();
+                self.place = Some(self.queue.join_line(putters, "Queue::put", cx));
+                self.item = Some(item);
+                return Poll::Pending;
+            }
+        };
         self.leave();
-        self.place = Some(self.queue.join_line(&self.queue.0.putters, "Queue::put", cx));
-        self.item = Some(item);
-        Poll::Pending
+        Poll::Ready(put)
     }
 
     /// True if it had been woken.
     fn leave(&mut self) -> bool {
         self.place.take().is_some_and(|place| self.queue.0.putters.leave(place))
+    }
+
+    fn give_up(&mut self) {
+        if self.leave() && !self.queue.full() {
+            self.queue.0.putters.wake_next();
+        }
     }
 }
 
@@ -56,26 +76,25 @@ impl<T, O: Order<T>> Future for Put<'_, T, O> {
 
     /// # Panics
     /// Polled again after it was ready.
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.place.is_some_and(|place| !self.queue.0.putters.goes_on(place, cx)) {
-            return Poll::Pending;
+        if self.place.is_none()
+            && self.queue.takes_more()
+            && let Some(item) = self.item.take()
+        {
+            self.queue.push(item);
+            return Poll::Ready(Ok(()));
         }
-        let item = self.item.take().expect("`Queue::put` was polled after it was ready");
-        let put = match self.queue.put_nowait(item) {
-            Ok(()) => Ok(()),
-            Err(PutNowaitError::ShutDown(item)) => Err(QueueShutDown(item)),
-            Err(PutNowaitError::Full(item)) => return self.wait(item, cx),
-        };
-        self.leave();
-        Poll::Ready(put)
+        self.poll_in_line(cx)
     }
 }
 
 impl<T, O: Order<T>> Drop for Put<'_, T, O> {
     /// Given up. Was it woken, and there is room, then the next one is woken in its place.
+    #[inline]
     fn drop(&mut self) {
-        if self.leave() && !self.queue.full() {
-            self.queue.0.putters.wake_next();
+        if self.place.is_some() {
+            self.give_up();
         }
     }
 }

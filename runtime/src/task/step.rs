@@ -45,6 +45,14 @@ pub(crate) fn note_wait() {
     }
 }
 
+/// As `note_wait`, on the running loop.
+#[inline]
+pub(crate) fn note_wait_on(running: &EventLoop) {
+    if let Some(task) = &*running.0.current.borrow() {
+        task.note_wait_elsewhere();
+    }
+}
+
 /// A submission's first turn: it becomes a task, whose first step is queued.
 pub(crate) fn adopt(event_loop: &EventLoop, task: &TaskRef) {
     if task.adopt() {
