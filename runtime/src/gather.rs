@@ -144,6 +144,16 @@ pub struct Gather<T: 'static> {
 /// A value that is given once.
 struct Once<T>(Cell<Option<T>>);
 
+impl<T> Once<T> {
+    /// False if it was given.
+    fn test(&self, test: fn(&T) -> bool) -> bool {
+        let value = self.0.take();
+        let passes = value.as_ref().is_some_and(test);
+        self.0.set(value);
+        passes
+    }
+}
+
 /// Where the outcome goes.
 type Sink<T> = Rc<RefCell<Option<Box<dyn FnOnce(Result<T, TaskError>)>>>>;
 
@@ -482,6 +492,17 @@ impl<T> Awaitable for Gather<T> {
 
     fn read(&self) -> Result<T, TaskError> {
         self.result()
+    }
+
+    fn test(&self, test: fn(&T) -> bool) -> Box<dyn FnOnce(Inside) -> bool> {
+        Box::new(move |Inside(ended)| match ended {
+            Awaited::Future(state) => {
+                let state = state.into_any().downcast::<State<Once<T>>>();
+                let state = state.expect("the gather that the callback was added to");
+                state.outcome().is_ok_and(|value| value.test(test))
+            }
+            Awaited::Task(_) => false,
+        })
     }
 }
 

@@ -82,6 +82,10 @@ impl Awaitable for Alike {
     fn read(&self) -> Result<(), TaskError> {
         self.0.read()
     }
+
+    fn test(&self, test: fn(&()) -> bool) -> Box<dyn FnOnce(Inside) -> bool> {
+        Box::new(move |_| test(&()))
+    }
 }
 
 fn add<A: Awaitable + 'static>(children: &mut Vec<Alike>, child: A) -> Slot<A::Value> {

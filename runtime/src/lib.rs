@@ -178,8 +178,8 @@
 //! - A loop: [`run`](fn@run), [`Runner`], [`EventLoop`], [`Builder`]; in a thread of its own, [`LoopThread`];
 //!   in several, [`EventLoopGroup`].
 //! - Tasks: [`create_task`], [`Task`], [`TaskGroup`], [`catch_cancelled`], [`sleep`], [`interval()`].
-//! - Waiting for some of them: [`gather()`], [`gather!`], [`wait()`](fn@wait), [`as_completed`](fn@as_completed),
-//!   [`timeout()`], [`wait_for`](fn@wait_for), [`shield`](fn@shield); what one sets by hand, [`LoopFuture`].
+//! - Waiting for some of them: [`gather()`], [`gather!`], [`wait()`](fn@wait), [`try_wait`],
+//!   [`as_completed`](fn@as_completed), [`timeout()`], [`wait_for`](fn@wait_for), [`shield`](fn@shield); what one sets by hand, [`LoopFuture`].
 //! - Scopes and streams: [`async_with`], [`async_gen`].
 //! - What blocks, in threads of its own: [`to_thread`], [`ThreadPoolExecutor`], [`CapacityLimiter`].
 //! - Between tasks of a loop: [`Lock`], [`Event`], [`Condition`], [`Semaphore`], [`Barrier`], [`Queue`].
@@ -310,7 +310,7 @@ pub use submit_limit::{LimitReached, SubmitLimit, SubmitPermit};
 pub use task::{AnyTask, Awaitable, CallbackKey, Task, Waitable, all_tasks, create_task, current_task};
 pub use task_group::{ExceptionGroup, GroupRefused, GroupedError, TaskGroup};
 pub use timeout::{Timeout, TimeoutScope, timeout, timeout_at};
-pub use wait::wait;
+pub use wait::{try_wait, wait};
 pub use wait_for::wait_for;
 pub use wrap_future::wrap_future;
 

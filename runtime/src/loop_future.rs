@@ -631,15 +631,20 @@ impl<T: 'static> LoopFuture<T> {
     /// ```
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Self) + 'static) -> CallbackKey {
+        let find = self.finder();
+        let callback = move |ended: &Awaited| callback(&find(ended));
+        CallbackKey(self.as_awaited().add_user_callback(callback, Location::caller()))
+    }
+
+    /// Finds the future again, for a callback. What stands in the task's own list must not hold the task.
+    pub(crate) fn finder(&self) -> impl FnOnce(&Awaited) -> Self + use<T> {
         let of_task = match &self.source {
             Source::Own(_) => Weak::new(),
             Source::Task(of) => Rc::downgrade(of),
         };
-        let callback = move |ended: &Awaited| callback(&Self::of_ended(ended, &of_task));
-        CallbackKey(self.as_awaited().add_user_callback(callback, Location::caller()))
+        move |ended| Self::of_ended(ended, &of_task)
     }
 
-    /// The future that a callback gets. What stands in the task's own list must not hold the task.
     fn of_ended(ended: &Awaited, of_task: &Weak<OfTask<T>>) -> Self {
         match ended {
             Awaited::Task(task) => match of_task.upgrade() {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_util::future::join;
 use perloop::{
     DoneAndPending, EventLoop, ReturnWhen, TaskError, WaitError, Waitable, as_completed, catch_cancelled,
-    create_future, create_task, get_running_loop, new_event_loop, sleep, timeout, wait, yield_now,
+    create_future, create_task, ensure_future, get_running_loop, new_event_loop, sleep, timeout, try_gather,
+    try_wait, wait, yield_now,
 };
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -36,6 +37,71 @@ fn a_timeout_cancels_nothing_and_leaves_no_callback_and_no_timer() {
         let given_up = timeout(MOMENT, wait(&[&future], ReturnWhen::AllCompleted, LONG)).await;
         assert!(given_up.is_err() && !future.done());
         assert_eq!(get_running_loop().expect("it runs").next_deadline(), None);
+    });
+}
+
+/// Ends so many milliseconds later.
+async fn ends(after: u32, how: Result<&'static str, &'static str>) -> Result<&'static str, &'static str> {
+    sleep(MOMENT * after).await;
+    how
+}
+
+#[test]
+fn to_try_wait_an_err_is_an_exception_and_all_values_stay() {
+    in_virtual_time(async {
+        let tasks = [ends(1, Ok("one")), ends(3, Ok("late")), ends(2, Err("two"))].map(create_task);
+        let found = try_wait(&tasks, ReturnWhen::FirstException, None).await.expect("there is something");
+        assert_eq!((found.done, found.pending), (vec![0, 2], vec![1]));
+        let found = try_wait(&tasks, ReturnWhen::FirstException, None).await.expect("there is something");
+        assert_eq!((found.done, found.pending), (vec![0, 2], vec![1]), "it ends at once, in two turns");
+        let found =
+            try_wait(&tasks[..2], ReturnWhen::FirstException, None).await.expect("there is something");
+        assert_eq!((found.done, found.pending), (vec![0, 1], vec![]));
+        assert_eq!(tasks.map(|task| task.result()), [Ok(Ok("one")), Ok(Ok("late")), Ok(Err("two"))]);
+    });
+}
+
+#[test]
+fn try_wait_looks_at_futures_of_all_kinds() {
+    in_virtual_time(async {
+        let (own, endless) = (create_future(), create_future());
+        let of_task = ensure_future(create_task(ends(1, Err("of a task"))));
+        let found = try_wait([&endless, &of_task, &own], ReturnWhen::FirstException, None).await;
+        assert_eq!(found.map(|found| found.done), Ok(vec![1]));
+        own.set_result(Err("set by hand")).expect("it is pending");
+        let found = try_wait([&endless, &own], ReturnWhen::FirstException, None).await;
+        assert_eq!(found.map(|found| found.done), Ok(vec![1]));
+        let all = try_gather([create_task(ends(1, Ok("one"))), create_task(ends(2, Err("two")))]);
+        let endless = try_gather([create_task(ends(99, Ok("late")))]);
+        let found = try_wait([&endless, &all], ReturnWhen::FirstException, None).await;
+        assert_eq!((found.map(|found| found.done), all.await), (Ok(vec![1]), Ok(Err("two"))));
+        assert_eq!((of_task.await, own.await), (Ok(Err("of a task")), Ok(Err("set by hand"))));
+    });
+}
+
+#[test]
+fn try_wait_ends_at_a_panic_and_not_at_a_cancelled_one_nor_at_an_err_that_was_taken() {
+    in_virtual_time(async {
+        let cancelled = create_task(ends(9, Ok("nothing")));
+        let taken = create_task(ends(1, Err("taken")));
+        let failing = create_task(async {
+            sleep(2 * MOMENT).await;
+            panic!("out of paper");
+        });
+        let endless = create_task(ends(99, Ok("late")));
+        cancelled.cancel();
+        let taker = async {
+            yield_now().await;
+            assert_eq!(taken.result(), Err(TaskError::NotDone));
+            sleep(MOMENT).await;
+        };
+        let several = [&cancelled, &failing, &endless];
+        let (found, ()) = join(try_wait(several, ReturnWhen::FirstException, None), taker).await;
+        assert_eq!(found.map(|found| (found.done, found.pending)), Ok((vec![0, 1], vec![2])));
+        assert_eq!(taken.result(), Ok(Err("taken")));
+        let found = try_wait([&taken, &endless], ReturnWhen::FirstException, MOMENT).await;
+        assert_eq!(found.map(|found| (found.done, found.pending)), Ok((vec![0], vec![1])), "by the timeout");
+        let _: Result<_, TaskError> = failing.await;
     });
 }
 

@@ -124,6 +124,7 @@ pub(crate) struct VTable {
     take_output: unsafe fn(CellPtr, *mut ()),
     copy_output: unsafe fn(CellPtr, *mut ()),
     error: unsafe fn(CellPtr) -> Option<FutureError>,
+    output: unsafe fn(CellPtr) -> *const (),
     drop_value: unsafe fn(CellPtr),
     free: unsafe fn(CellPtr),
     /// Whether freeing the cell may free others: its output has a destructor.
@@ -177,6 +178,7 @@ impl<R: Record, B: Future> Cell<R, B> {
         take_output: Self::take_output,
         copy_output: Self::copy_output,
         error: Self::error,
+        output: Self::output_at,
         drop_value: Self::drop_value,
         free: Self::free,
         is_deep: needs_drop::<B::Output>(),
@@ -413,6 +415,21 @@ impl<R: Record, B: Future> Cell<R, B> {
         })
     }
 
+    /// Home: where the output lies, a `Result<B::Output, FutureError>`.
+    ///
+    /// # Safety
+    /// As `fail`, and the output is there.
+    unsafe fn output_at(cell: CellPtr) -> *const () {
+        // SAFETY: the caller's promise.
+        unsafe { Self::of(cell) }.stage.with(|stage| {
+            // SAFETY: rule 5.
+            let Stage::Output(output) = (unsafe { &*stage }) else {
+                unreachable!("looked at without an output")
+            };
+            ptr::from_ref::<Result<B::Output, FutureError>>(output).cast()
+        })
+    }
+
     /// # Safety
     /// As `of`; nobody else has a reference.
     #[inline]
@@ -614,6 +631,17 @@ impl CellPtr {
         unsafe { (self.header().vtable.take_output)(self, output.as_mut_ptr().cast()) };
         // SAFETY: `take_output` has written it.
         unsafe { output.assume_init() }
+    }
+
+    /// Home: looks at the output, which stays.
+    ///
+    /// # Safety
+    /// As `take_output`; and it is neither taken nor dropped as long as `look` runs.
+    pub(crate) unsafe fn look_at_output<T, R>(self, look: impl FnOnce(&Result<T, FutureError>) -> R) -> R {
+        // SAFETY: the caller's promise.
+        let output = unsafe { (self.header().vtable.output)(self) }.cast::<Result<T, FutureError>>();
+        // SAFETY: it is of that type, and stays, by the caller's promise.
+        look(unsafe { &*output })
     }
 
     /// Any thread: takes the output of a submission.

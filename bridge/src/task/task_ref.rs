@@ -717,6 +717,43 @@ impl TaskRef {
         unsafe { self.take_unchecked() }
     }
 
+    /// Looks at the value of a task that was made at home, and leaves it where it is. None if there is none: it has not
+    /// ended, or not with a value, or that was taken, or is being looked at.
+    ///
+    /// # Panics
+    /// As [`take`](Self::take).
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let task = home.spawn(|| (), async { "words" });
+    /// assert_eq!(task.look(|value: &&str| value.len()), None);
+    /// let _ = task.poll();
+    /// assert_eq!(task.look(|value: &&str| value.len()), Some(5));
+    /// assert_eq!(task.take(), Some(Ok("words")));
+    /// assert_eq!(task.look(|value: &&str| value.len()), None);
+    /// ```
+    pub fn look<T: 'static, R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
+        /// As long as the task counts as running, its output is neither taken nor replaced nor dropped.
+        struct Looking<'a>(&'a Local);
+        impl Drop for Looking<'_> {
+            fn drop(&mut self) {
+                self.0.clear(RUNNING);
+            }
+        }
+        assert!(self.cell.has_output::<T>(), "an outcome of another type, or not ours to look at");
+        let local = self.local();
+        if !local.has(ENDED) || local.has(TAKEN | FAILED | ABANDONED) || !local.raise(RUNNING) {
+            return None;
+        }
+        let _looking = Looking(local);
+        // SAFETY: its type was checked; it has ended, and was not taken; and see `Looking`.
+        unsafe { self.cell.look_at_output(|output| output.as_ref().ok().map(look)) }
+    }
+
     /// # Safety
     /// The task was made at home, and its body's output is a `T`.
     #[inline]

@@ -2,8 +2,9 @@
 
 use crate::errors::TaskError;
 use crate::loop_future::LoopFuture;
-use crate::task::Task;
 use crate::task::awaited::Waitable;
+use crate::task::awaited::sealed::Inside;
+use crate::task::{Awaited, Task};
 
 /// A task or future that gives a value: what [`wait_for`](crate::wait_for) takes; asyncio's `Future`. Nothing else
 /// implements it; of a coroutine make a task, by [`create_task`](crate::create_task).
@@ -31,6 +32,11 @@ pub trait Awaitable: Waitable {
     /// Gives the outcome of one that is done.
     #[doc(hidden)]
     fn read(&self) -> Result<Self::Value, TaskError>;
+
+    /// Looks at the value of one that is done, later, and leaves it where it is: false if there is none. It holds
+    /// nothing, so that it may stand in the list of who waits for it.
+    #[doc(hidden)]
+    fn test(&self, test: fn(&Self::Value) -> bool) -> Box<dyn FnOnce(Inside) -> bool>;
 }
 
 impl<T> Awaitable for Task<T> {
@@ -41,6 +47,13 @@ impl<T> Awaitable for Task<T> {
     fn read(&self) -> Result<T, TaskError> {
         self.result()
     }
+
+    fn test(&self, test: fn(&T) -> bool) -> Box<dyn FnOnce(Inside) -> bool> {
+        Box::new(move |Inside(ended)| match ended {
+            Awaited::Task(task) => task.look(test).unwrap_or(false),
+            Awaited::Future(_) => false,
+        })
+    }
 }
 
 impl<T: Clone> Awaitable for LoopFuture<T> {
@@ -49,6 +62,11 @@ impl<T: Clone> Awaitable for LoopFuture<T> {
     fn read(&self) -> Result<T, TaskError> {
         self.result()
     }
+
+    fn test(&self, test: fn(&T) -> bool) -> Box<dyn FnOnce(Inside) -> bool> {
+        let again = self.finder();
+        Box::new(move |Inside(ended)| again(&ended).outcome().is_ok_and(test))
+    }
 }
 
 impl<A: Awaitable> Awaitable for &A {
@@ -56,5 +74,9 @@ impl<A: Awaitable> Awaitable for &A {
 
     fn read(&self) -> Result<A::Value, TaskError> {
         (**self).read()
+    }
+
+    fn test(&self, test: fn(&A::Value) -> bool) -> Box<dyn FnOnce(Inside) -> bool> {
+        (**self).test(test)
     }
 }
