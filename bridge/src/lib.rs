@@ -16,6 +16,7 @@
 //! | a thread lends from its stack: [`Scope`] | the loop runs what borrows | as above; the lender waits for the end |
 //! | a thread that owns a loop blocks | another one does too | the table of waits |
 //! | an actor waits for another: [`Asking`] | that one waits for it | the table of questions |
+//! | a thread gives a name: [`NameEntry`] | another one looks it up, or gives it, too | the table of names |
 //! | a thread hands a pool a job | a worker has been idle for long, and leaves | [`Staff`], one word |
 //! | a thread or a task puts an item: [`ThreadSender`] | another one gets it: [`ThreadReceiver`] | a ring; each slot's word |
 //! | a thread or a task takes a permit: [`Permits`] | another one gives it back: [`Permit`] | one word, and a line of those who wait |
@@ -32,7 +33,7 @@
 //! `PROTOCOL.md` first: how a loop sleeps and is woken, what is claimed, and by which model it is proved. Then `inbox`
 //! (the one word), `task` with its numbered rules of who may touch what, `task::state` (the other word), `task::local`
 //! (what needs no atomics), `task::cell` (the allocation), `core`, `remote` and `home` (the two ends of a loop),
-//! `watchers`, `wait` and `future` (waiting for an end), `promise` and `many`, `mailbox`, and last `deadlock`, `asking` and `scope`.
+//! `watchers`, `wait` and `future` (waiting for an end), `promise` and `many`, `mailbox`, and last `deadlock`, `asking`, `registry` and `scope`.
 //! `pool` is where the memory of cells, letters and `pooled` futures comes from, `foreign` is how code that is not ours is run, and `sync` is all that there is of std's threads, or of loom's.
 //!
 //! # A loop in ten lines
@@ -88,6 +89,7 @@ mod pool;
 mod pooled;
 mod promise;
 mod ready;
+mod registry;
 mod remote;
 mod roster;
 mod scope;
@@ -119,6 +121,7 @@ pub use pool::Depot;
 pub use pooled::PooledFuture;
 pub use promise::Promise;
 pub use ready::{Call, CallRef, Ready};
+pub use registry::NameEntry;
 pub use remote::Remote;
 pub use roster::Roster;
 pub use scope::{Scope, ScopedFuture};

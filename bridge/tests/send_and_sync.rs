@@ -6,10 +6,10 @@ use std::rc::Rc;
 use perloop_bridge::{
     ActorName, AsCompleted, Asking, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot,
     DoneAndPending, Forked, FutureError, GetBlockingError, GroupId, Handing, Home, InGroup, InvalidState,
-    Letter, LoopClosed, LoopDied, Mailbox, Opener, Panicked, Permit, PermitError, Permits, PooledFuture,
-    Post, Promise, PutBlockingError, QueueClosed, Ready, Received, Refusal, Refused, Remote, ReturnWhen,
-    RoomWait, Roster, Scope, ScopedFuture, SharedText, Spin, Staff, Stepped, TakePermit, TaskRef, ThreadGet,
-    ThreadPut, ThreadReceiver, ThreadSender, TryGetError, TryPutError, Unopened, WouldDeadlock,
+    Letter, LoopClosed, LoopDied, Mailbox, NameEntry, Opener, Panicked, Permit, PermitError, Permits,
+    PooledFuture, Post, Promise, PutBlockingError, QueueClosed, Ready, Received, Refusal, Refused, Remote,
+    ReturnWhen, RoomWait, Roster, Scope, ScopedFuture, SharedText, Spin, Staff, Stepped, TakePermit, TaskRef,
+    ThreadGet, ThreadPut, ThreadReceiver, ThreadSender, TryGetError, TryPutError, Unopened, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -62,7 +62,7 @@ struct Receiver;
 impl Opener for Receiver {
     type Opened<'a> = ();
 }
-assert_both!(ActorName, Asking, SharedText);
+assert_both!(ActorName, Asking, NameEntry, SharedText);
 assert_both!(Post<Receiver>, Unopened<Receiver>, Letter<Receiver>, Received<Receiver>, RoomWait);
 assert_not!(Send: Mailbox<Receiver>, PooledFuture<'static, u8>);
 assert_not!(Sync: Mailbox<Receiver>, PooledFuture<'static, u8>);

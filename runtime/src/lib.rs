@@ -264,7 +264,7 @@ pub mod threads {
 
 pub use actor::{
     Actor, ActorBuilder, ActorContext, ActorEnd, Address, Ask, AskError, AttachedKey, Handler, Recipient,
-    Tell, TellError, TryTellError, WeakAddress, create_actor,
+    RegisterError, Tell, TellError, TryTellError, WeakAddress, create_actor,
 };
 pub use as_completed::{Completions, as_completed};
 pub use async_gen::{Aclose, Anext, AsyncGenerator, GeneratorError, Yield, Yielder, async_gen};

@@ -166,6 +166,7 @@ matrix! {
     ActorContext<Here>: false false,
     AttachedKey: true true,
     ActorEnd: true true,
+    RegisterError: true true,
     AskError: true true,
     TryTellError<Moved>: true false,
     TellError<Moved>: true false,

@@ -323,6 +323,11 @@ impl<A: Actor> Address<A> {
         self.0.end.done()
     }
 
+    /// Drops `kept` when the actor has ended, on its thread.
+    pub(crate) fn keep_until_ended(&self, kept: impl Send + 'static) {
+        self.0.end.add_done_callback(|_| drop(kept));
+    }
+
     /// Returns the actor's name, or that of its type if it was given none.
     ///
     /// # Examples
@@ -536,6 +541,10 @@ impl<A: Actor> WeakAddress<A> {
     /// See [`WeakAddress`].
     pub fn upgrade(&self) -> Option<Address<A>> {
         self.0.upgrade().map(Address)
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
     }
 }
 
