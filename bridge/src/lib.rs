@@ -21,6 +21,7 @@
 //! | a thread or a task puts an item: [`ThreadSender`] | another one gets it: [`ThreadReceiver`] | a ring; each slot's word |
 //! | a thread or a task takes a permit: [`Permits`] | another one gives it back: [`Permit`] | one word, and a line of those who wait |
 //! | a thread looks a seat up: [`Roster`] | another one gives it anew | a pointer a seat |
+//! | a thread reads a list: [`Members`] | another one changes it | a number, and a lock for who finds a new one |
 //! | a thread sends a letter: [`Post`] | who lives on a loop receives it: [`Mailbox`] | a lane, one word |
 //! | a pusher rings: [`Bell`] | the loop sleeps | what the runtime brings |
 //!
@@ -84,6 +85,7 @@ mod inbox;
 mod load;
 mod mailbox;
 mod many;
+mod members;
 mod permits;
 mod pool;
 mod pooled;
@@ -115,6 +117,7 @@ pub use group_id::{GroupId, InGroup};
 pub use home::{Closing, Home};
 pub use mailbox::{Letter, Mailbox, Open, Opener, Post, Received, RoomWait, Unopened, mailbox};
 pub use many::{AnyFuture, AsCompleted, DoneAndPending, ReturnWhen, as_completed, wait};
+pub use members::{Members, Seen};
 pub use permits::{Permit, PermitError, Permits, TakePermit};
 #[doc(hidden)]
 pub use pool::Depot;

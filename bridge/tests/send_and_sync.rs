@@ -6,10 +6,11 @@ use std::rc::Rc;
 use perloop_bridge::{
     ActorName, AsCompleted, Asking, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot,
     DoneAndPending, Forked, FutureError, GetBlockingError, GroupId, Handing, Home, InGroup, InvalidState,
-    Letter, LoopClosed, LoopDied, Mailbox, NameEntry, Opener, Panicked, Permit, PermitError, Permits,
-    PooledFuture, Post, Promise, PutBlockingError, QueueClosed, Ready, Received, Refusal, Refused, Remote,
-    ReturnWhen, RoomWait, Roster, Scope, ScopedFuture, SharedText, Spin, Staff, Stepped, TakePermit, TaskRef,
-    ThreadGet, ThreadPut, ThreadReceiver, ThreadSender, TryGetError, TryPutError, Unopened, WouldDeadlock,
+    Letter, LoopClosed, LoopDied, Mailbox, Members, NameEntry, Opener, Panicked, Permit, PermitError,
+    Permits, PooledFuture, Post, Promise, PutBlockingError, QueueClosed, Ready, Received, Refusal, Refused,
+    Remote, ReturnWhen, RoomWait, Roster, Scope, ScopedFuture, Seen, SharedText, Spin, Staff, Stepped,
+    TakePermit, TaskRef, ThreadGet, ThreadPut, ThreadReceiver, ThreadSender, TryGetError, TryPutError,
+    Unopened, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -53,6 +54,8 @@ assert_both!(ThreadSender<Cell<u8>>, ThreadReceiver<Cell<u8>>, ThreadGet<'static
 assert_both!(Roster<u8>, GroupId);
 assert_not!(Send: Roster<Cell<u8>>);
 assert_not!(Sync: Roster<Cell<u8>>);
+assert_both!(Members<u8>, Seen<u8>);
+assert_not!(Send: Members<Cell<u8>>, Seen<Cell<u8>>);
 assert_both!(Permits, Permit, PermitError, TakePermit<'static>);
 // These hold the item.
 assert_both!(ThreadPut<'static, u8>, QueueClosed<u8>, TryPutError<u8>, PutBlockingError<u8>);

@@ -263,8 +263,9 @@ pub mod threads {
 }
 
 pub use actor::{
-    Actor, ActorBuilder, ActorContext, ActorEnd, Address, Ask, AskError, AttachedKey, Handler, Recipient,
-    RegisterError, Tell, TellError, TryTellError, WeakAddress, create_actor,
+    Actor, ActorBuilder, ActorContext, ActorEnd, Address, Ask, AskError, AttachedKey, Broadcast, Handler,
+    Recipient, RegisterError, Router, RouterMember, Takes, Tell, TellError, TryTellError, WeakAddress,
+    create_actor,
 };
 pub use as_completed::{Completions, as_completed};
 pub use async_gen::{Aclose, Anext, AsyncGenerator, GeneratorError, Yield, Yielder, async_gen};

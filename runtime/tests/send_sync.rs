@@ -167,6 +167,8 @@ matrix! {
     AttachedKey: true true,
     ActorEnd: true true,
     RegisterError: true true,
+    Router<Address<Here>>: true true,
+    Broadcast<Recipient<Moved, Moved>>: true true,
     AskError: true true,
     TryTellError<Moved>: true false,
     TellError<Moved>: true false,
@@ -288,8 +290,18 @@ fn c_send_sync_matrix() {
     let types: Vec<_> = words.filter(|word| word.starts_with(char::is_uppercase)).collect();
     assert!(types.len() > 40, "{types:?}");
     // Traits, of which nothing is made: it is their implementors' own business.
-    let traits =
-        ["Actor", "AnyFuture", "Deliver", "GatherTuple", "Handler", "Awaitable", "Waitable", "Order"];
+    let traits = [
+        "Actor",
+        "AnyFuture",
+        "Deliver",
+        "GatherTuple",
+        "Handler",
+        "Awaitable",
+        "Waitable",
+        "Order",
+        "RouterMember",
+        "Takes",
+    ];
     let is_row = |line: &&str| line.ends_with("true,") || line.ends_with("false,");
     let name =
         |row: &str| row.trim().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();

@@ -323,6 +323,10 @@ impl<A: Actor> Address<A> {
         self.0.end.done()
     }
 
+    pub(crate) fn takes_no_more(&self) -> bool {
+        self.0.post.is_closed()
+    }
+
     /// Drops `kept` when the actor has ended, on its thread.
     pub(crate) fn keep_until_ended(&self, kept: impl Send + 'static) {
         self.0.end.add_done_callback(|_| drop(kept));
@@ -458,6 +462,10 @@ impl<A: Handler<M>, M: Send + 'static> Accept<M> for Strong<A> {
 
     fn forget(&self, wait: &mut RoomWait) {
         self.post.forget(wait);
+    }
+
+    fn takes_no_more(&self) -> bool {
+        self.post.is_closed()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Actors: state that lives on a loop and is talked to by messages.
 //!
-//! `address` is what others have of an actor, `recipient` the same without its type, `names` how it is found; `send` the futures that a message
+//! `address` is what others have of an actor, `recipient` the same without its type, `names` how it is found, `router` several as one; `send` the futures that a message
 //! leads to, `envelope` the message on its way, `life` what the actor's task does, `context` what its handlers have of it, `handling` which
 //! actor's runs in this thread, `streams` and `reader` what else gives it messages, `builder` how it is made, `errors` why a message was
 //! not taken.
@@ -15,6 +15,7 @@ mod life;
 mod names;
 mod reader;
 mod recipient;
+mod router;
 mod send;
 mod streams;
 
@@ -26,6 +27,7 @@ pub use context::ActorContext;
 pub use errors::{ActorEnd, AskError, TellError, TryTellError};
 pub use names::RegisterError;
 pub use recipient::Recipient;
+pub use router::{Broadcast, Router, RouterMember, Takes};
 pub use send::{Ask, Tell};
 pub use streams::AttachedKey;
 

@@ -158,6 +158,12 @@ impl<M: Send + 'static, R: Send + 'static> Recipient<M, R> {
     }
 }
 
+impl<M, R: Send + 'static> Recipient<M, R> {
+    pub(crate) fn takes_no_more(&self) -> bool {
+        self.0.takes_no_more()
+    }
+}
+
 impl<A, M> From<Address<A>> for Recipient<M, <A as Handler<M>>::Reply>
 where
     A: Actor + Handler<M>,
@@ -173,6 +179,16 @@ impl<M, R: Send + 'static> Clone for Recipient<M, R> {
         Self(Arc::clone(&self.0))
     }
 }
+
+/// Two are equal if they are of the same actor.
+impl<M, R: Send + 'static> PartialEq for Recipient<M, R> {
+    fn eq(&self, other: &Self) -> bool {
+        // Not by their tables as well, of which a type may have several.
+        std::ptr::addr_eq(Arc::as_ptr(&self.0), Arc::as_ptr(&other.0))
+    }
+}
+
+impl<M, R: Send + 'static> Eq for Recipient<M, R> {}
 
 impl<M, R: Send + 'static> fmt::Debug for Recipient<M, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -32,6 +32,7 @@ pub(crate) trait Accept<M>: Send + Sync {
         timeout: Option<Duration>,
     ) -> Result<(), PutBlockingError<()>>;
     fn forget(&self, wait: &mut RoomWait);
+    fn takes_no_more(&self) -> bool;
 }
 
 /// One whose replies to that are of type `R`.

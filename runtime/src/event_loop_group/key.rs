@@ -1,4 +1,4 @@
-//! Which loop a key belongs to.
+//! Which loop of a group, or which member of a router, a key belongs to.
 
 use std::hash::{Hash, Hasher};
 
@@ -31,7 +31,7 @@ impl Hasher for KeyHasher {
 
 /// One of `places` for a key: the same for the same key, and evenly spread. With one place more, one key of that many moves,
 /// to the new place; the others stay.
-pub(super) fn place_of<K: Hash + ?Sized>(key: &K, places: usize) -> usize {
+pub(crate) fn place_of<K: Hash + ?Sized>(key: &K, places: usize) -> usize {
     let mut hasher = KeyHasher(ODD);
     key.hash(&mut hasher);
     jump(hasher.finish(), places)

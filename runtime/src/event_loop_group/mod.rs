@@ -28,9 +28,9 @@ use perloop_bridge::{CrossThreadFuture, GroupId, Roster};
 pub use builder::GroupBuilder;
 pub use death::LoopDeath;
 pub use futures::GroupFutures;
+pub(crate) use key::place_of;
 pub use report::{LoopEnd, LoopReport, ShutdownReport};
 
-use crate::event_loop_group::key::place_of;
 use crate::event_loop_group::member::{Member, current_index, stop_and_join};
 use crate::handle::{LoopHandle, run_coroutine_threadsafe};
 use crate::loop_thread::JoinError;
