@@ -10,7 +10,7 @@ use perloop_bridge::{
     Permits, PooledFuture, Post, Promise, PutBlockingError, QueueClosed, Ready, Received, Refusal, Refused,
     Remote, ReturnWhen, RoomWait, Roster, Scope, ScopedFuture, Seen, SharedText, Spin, Staff, Stepped,
     TakePermit, TaskRef, ThreadGet, ThreadPut, ThreadReceiver, ThreadSender, TryGetError, TryPutError,
-    Unopened, WouldDeadlock,
+    Unopened, Watch, Witness, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -66,6 +66,7 @@ impl Opener for Receiver {
     type Opened<'a> = ();
 }
 assert_both!(ActorName, Asking, NameEntry, SharedText);
+assert_both!(Watch, Witness);
 assert_both!(Post<Receiver>, Unopened<Receiver>, Letter<Receiver>, Received<Receiver>, RoomWait);
 assert_not!(Send: Mailbox<Receiver>, PooledFuture<'static, u8>);
 assert_not!(Sync: Mailbox<Receiver>, PooledFuture<'static, u8>);
