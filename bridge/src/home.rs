@@ -4,6 +4,7 @@ use std::cell::Cell as StdCell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use crate::bell::Bell;
@@ -37,28 +38,71 @@ pub(crate) struct HomeState {
     /// Submissions that were popped, and are not in hand any more, modulo 2^32.
     pub(crate) taken_up: u32,
     pub(crate) is_closed: bool,
-    /// The cross-thread futures that tasks of the loop await, each with a reference and the place where the waker stands,
-    /// if the runtime asked for that; and the loop's number.
-    outside_waits: Option<(u32, Vec<(CellPtr, Place)>)>,
+    /// If the runtime asked for that.
+    outside_waits: Option<OutsideWaits>,
+}
+
+/// What is outside of a loop: where work is done while its clock must stand still, see [`Home::note_outside_waits`].
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// # let other = Home::new("other", Spin::Never, Box::new(NoBell));
+/// use perloop_bridge::Outside;
+///
+/// let future = other.remote().submit::<(), _>((), async {});
+/// assert!(home.is_served_outside(&future)); // by another loop
+/// home.note_outside_waits(Outside::OtherThreads);
+/// assert!(!home.is_served_outside(&future)); // in this thread
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Outside {
+    /// Every other loop.
+    #[default]
+    OtherLoops,
+    /// Loops of other threads: those of this one share a clock.
+    OtherThreads,
+}
+
+impl Outside {
+    /// Is the loop that does the cell's work, if there is one, outside of the caller's own?
+    fn has(self, own: NonNull<LoopCore>, cell: CellPtr) -> bool {
+        let header = cell.header();
+        let is_outside = |core| core != own && (self == Self::OtherLoops || header.thread != this_thread());
+        header.core.is_some_and(is_outside)
+    }
+}
+
+/// The cross-thread futures that tasks of the loop await from outside, each with a reference and the place where the
+/// waker stands.
+struct OutsideWaits {
+    /// The loop's number.
+    id: u32,
+    outside: Outside,
+    waits: Vec<(CellPtr, Place)>,
 }
 
 impl HomeState {
-    /// The loop's number, if such waits are noted.
-    pub(crate) fn noting_id(&self) -> Option<u32> {
-        self.outside_waits.as_ref().map(|(id, _)| *id)
+    /// The loop's number, if it notes waits for this cell.
+    pub(crate) fn noting_id(&self, own: NonNull<LoopCore>, cell: CellPtr) -> Option<u32> {
+        let noted = self.outside_waits.as_ref()?;
+        noted.outside.has(own, cell).then_some(noted.id)
     }
 
     /// A task of the loop awaits a cross-thread future.
     pub(crate) fn note_outside_wait(&mut self, cell: CellPtr, place: Place) {
-        if let Some((_, waits)) = &mut self.outside_waits {
+        if let Some(noted) = &mut self.outside_waits {
             cell.retain();
-            waits.push((cell, place));
+            noted.waits.push((cell, place));
         }
     }
 
     /// It awaits it no longer. What comes back is the noted one, whose reference the caller releases.
     pub(crate) fn forget_outside_wait(&mut self, cell: CellPtr, place: Place) -> Option<CellPtr> {
-        let (_, waits) = self.outside_waits.as_mut()?;
+        let OutsideWaits { waits, .. } = self.outside_waits.as_mut()?;
         let index = waits.iter().position(|noted| *noted == (cell, place))?;
         Some(waits.swap_remove(index).0)
     }
@@ -618,11 +662,12 @@ impl Home {
     /// # struct NoBell;
     /// # impl Bell for NoBell { fn ring(&self) {} }
     /// let home = Home::new("doc", Spin::Never, Box::new(NoBell));
-    /// home.note_outside_waits();
+    /// home.note_outside_waits(perloop_bridge::Outside::OtherLoops);
     /// assert!(!home.has_outside_waits());
     /// ```
-    pub fn note_outside_waits(&self) {
-        self.core.on_home(|home| home.outside_waits = Some((self.id, Vec::new())));
+    pub fn note_outside_waits(&self, outside: Outside) {
+        let noted = OutsideWaits { id: self.id, outside, waits: Vec::new() };
+        self.core.on_home(|home| home.outside_waits = Some(noted));
     }
 
     /// Says whether a cross-thread future that a task of the loop awaited is still outstanding, if they are noted: on
@@ -642,19 +687,20 @@ impl Home {
         let is_over = |(cell, place): &(CellPtr, Place)| {
             has_reached(*cell, Until::Done) && !watchers::stands(*cell, *place)
         };
-        let noted =
-            self.core.on_home(|home| home.outside_waits.as_mut().map(|(_, waits)| std::mem::take(waits)));
+        let noted = self
+            .core
+            .on_home(|home| home.outside_waits.as_mut().map(|noted| std::mem::take(&mut noted.waits)));
         let (over, outstanding): (Vec<_>, Vec<_>) = noted.into_iter().flatten().partition(is_over);
         let is_outstanding = !outstanding.is_empty();
         self.core
-            .on_home(|home| home.outside_waits.iter_mut().for_each(|(_, waits)| waits.extend(&outstanding)));
+            .on_home(|home| home.outside_waits.iter_mut().for_each(|noted| noted.waits.extend(&outstanding)));
         // The last reference may drop an output, which is foreign code.
         over.into_iter().for_each(|(cell, _)| cell.release());
         is_outstanding
     }
 
-    /// Says whether another loop does the work of a cross-thread future: neither this one nor, as for a bare future,
-    /// anybody who may set it.
+    /// Says whether a loop [outside](Outside) does the work of a cross-thread future: neither this one nor, as for a bare
+    /// future, anybody who may set it.
     ///
     /// # Examples
     /// ```
@@ -664,11 +710,12 @@ impl Home {
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// # let other = Home::new("other", Spin::Never, Box::new(NoBell));
     /// let future = other.remote().submit::<(), _>((), async {});
-    /// assert!(home.is_served_elsewhere(&future) && !other.is_served_elsewhere(&future));
-    /// assert!(!home.is_served_elsewhere(&Promise::<()>::new().1));
+    /// assert!(home.is_served_outside(&future) && !other.is_served_outside(&future));
+    /// assert!(!home.is_served_outside(&Promise::<()>::new().1));
     /// ```
-    pub fn is_served_elsewhere<T>(&self, future: &CrossThreadFuture<T>) -> bool {
-        future.cell().header().core.is_some_and(|core| core != self.core.as_ptr())
+    pub fn is_served_outside<T>(&self, future: &CrossThreadFuture<T>) -> bool {
+        let outside = self.core.on_home(|home| home.outside_waits.as_ref().map(|noted| noted.outside));
+        outside.unwrap_or_default().has(self.core.as_ptr(), future.cell())
     }
 
     /// Closes the loop. Everything that was handed in and not taken up is refused; everything that had begun is
@@ -711,7 +758,7 @@ impl Home {
         // Handles may outlive the loop for long, and need not keep what it slept on. (Nobody sleeps any more.)
         self.core.replace_bell(None);
         // From here on foreign code runs.
-        noted.into_iter().flat_map(|(_, waits)| waits).for_each(|(cell, _)| cell.release());
+        noted.into_iter().flat_map(|noted| noted.waits).for_each(|(cell, _)| cell.release());
         for entry in entries.chain(refused.into_iter().map(Ready::Adopt)) {
             self.end_entry(entry);
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
-use bridge::{CrossThreadFuture, FutureError, Remote};
+use bridge::{CrossThreadFuture, FutureError, Outside, Remote};
 use loom::{sync as loom_sync, thread};
 use support::{AddOnDrop, Driver, Ledger, Publish, Shared, Value, counted_waker, model, poll_once, wait_for};
 
@@ -425,7 +425,7 @@ fn a_wait_that_a_loop_has_noted_ends_with_its_future() {
     model(2, || {
         let ledger = Ledger::default();
         let driver = Driver::new();
-        driver.home.note_outside_waits();
+        driver.home.note_outside_waits(Outside::OtherLoops);
         let (send, receive) = loom_sync::mpsc::channel();
         let other = thread::spawn({
             let ledger = ledger.clone();
@@ -454,7 +454,7 @@ fn where_no_noted_wait_is_outstanding_its_wake_up_has_come() {
     model(2, || {
         let ledger = Ledger::default();
         let driver = Driver::new();
-        driver.home.note_outside_waits();
+        driver.home.note_outside_waits(Outside::OtherLoops);
         let (send, receive) = loom_sync::mpsc::channel();
         let other = thread::spawn({
             let ledger = ledger.clone();
@@ -486,7 +486,7 @@ fn a_noted_wait_that_is_forgotten_elsewhere_against_close_frees_the_cell_once() 
     model(3, || {
         let ledger = Ledger::default();
         let (driver, other) = (Driver::new(), Driver::named("other"));
-        driver.home.note_outside_waits();
+        driver.home.note_outside_waits(Outside::OtherLoops);
         let slot = std::rc::Rc::new(std::cell::RefCell::new(Some(submit(&other.remote(), &ledger))));
         let kept = std::rc::Rc::clone(&slot);
         let task = driver.home.spawn(

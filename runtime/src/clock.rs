@@ -1,23 +1,24 @@
 //! The time of one loop: the machine's monotonic clock, or a virtual one that stands still until the loop moves it.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// A loop's clock. Its times are durations since its own origin, so that virtual time begins at zero.
 ///
-/// `Duration::MAX` as a point in time means never.
-#[derive(Debug)]
+/// `Duration::MAX` as a point in time means never. A clone of a virtual clock is the same clock.
+#[derive(Debug, Clone)]
 pub(crate) struct Clock {
     source: Source,
 }
 
 /// Where the time comes from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Source {
     /// Time passes by itself, counted from this instant.
     Monotonic(Instant),
     /// Time passes when `advance_to` says so.
-    Virtual(Cell<Duration>),
+    Virtual(Rc<Cell<Duration>>),
 }
 
 impl Clock {
@@ -28,7 +29,7 @@ impl Clock {
 
     /// Makes a clock that stands at zero until it is advanced.
     pub(crate) fn virtual_time() -> Self {
-        Self { source: Source::Virtual(Cell::new(Duration::ZERO)) }
+        Self { source: Source::Virtual(Rc::default()) }
     }
 
     /// Returns the time since the clock's origin. It never goes backwards.

@@ -225,6 +225,7 @@ mod run;
 mod runner;
 mod shield;
 mod signal;
+mod simulation;
 mod sleep;
 mod submit_limit;
 mod task;
@@ -306,6 +307,7 @@ pub use queues::{
 pub use run::run;
 pub use runner::Runner;
 pub use shield::shield;
+pub use simulation::{PendingTask, Simulation, SimulationError};
 pub use sleep::{Sleep, YieldNow, sleep, yield_now};
 pub use submit_limit::{LimitReached, SubmitLimit, SubmitPermit};
 pub use task::{AnyTask, Awaitable, CallbackKey, Task, Waitable, all_tasks, create_task, current_task};

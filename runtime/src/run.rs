@@ -7,12 +7,13 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::current::get_running_loop;
 use crate::errors::{LoopError, RunError};
 use crate::event_loop::{Builder, EventLoop};
 use crate::exception::{ExceptionContext, ExceptionKind};
 use crate::loop_future::LoopFuture;
 use crate::runner::Runner;
-use crate::task::AnyTask;
+use crate::task::{AnyTask, current_task};
 
 /// How long the default executor's jobs may take at the end of `run`: asyncio's five minutes.
 const EXECUTOR_LIMIT: Duration = Duration::from_secs(300);
@@ -73,10 +74,7 @@ pub(crate) fn run_on<F: Future>(
 pub(crate) fn tear_down(event_loop: &EventLoop) -> Result<(), LoopError> {
     let tasks = event_loop.all_tasks();
     if !tasks.is_empty() {
-        for task in &tasks {
-            task.cancel();
-        }
-        let end = end_of_all(event_loop, &tasks);
+        let end = cancel_all(event_loop, &tasks);
         whoever_stops_it(|| event_loop.run_until_done(&end))?;
         tasks.iter().for_each(|task| report(event_loop, task));
         event_loop.check_alive()?;
@@ -86,6 +84,28 @@ pub(crate) fn tear_down(event_loop: &EventLoop) -> Result<(), LoopError> {
         // That it took too long was said there.
         let _timed_out = event_loop.shutdown_default_executor(EXECUTOR_LIMIT).await;
     })
+}
+
+/// As `tear_down`, as a task of the loop.
+pub(crate) async fn wind_down() {
+    let event_loop = get_running_loop().expect("it runs this");
+    let me = current_task().ok().flatten();
+    let mut tasks = event_loop.all_tasks();
+    tasks.retain(|task| Some(task) != me.as_ref());
+    if !tasks.is_empty() {
+        // Nothing but the end of the last one comes of it.
+        let _end = cancel_all(&event_loop, &tasks).await;
+        tasks.iter().for_each(|task| report(&event_loop, task));
+    }
+    event_loop.shutdown_asyncgens().await;
+    // That it took too long was said there.
+    let _timed_out = event_loop.shutdown_default_executor(EXECUTOR_LIMIT).await;
+}
+
+/// Asks the tasks to stop, in their order, and gives a future of their end.
+fn cancel_all(event_loop: &EventLoop, tasks: &[AnyTask]) -> LoopFuture<()> {
+    tasks.iter().for_each(|task| _ = task.cancel());
+    end_of_all(event_loop, tasks)
 }
 
 /// Runs a part of the teardown.

@@ -225,7 +225,8 @@ impl Drop for Runner {
     }
 }
 
-fn check_outside() -> Result<(), RunError> {
+/// Fails if a loop runs in this thread.
+pub(crate) fn check_outside() -> Result<(), RunError> {
     match current::with_running(|running| running.name().to_owned()) {
         Ok(running) => Err(RunError::Nested(running)),
         Err(_) => Ok(()),
@@ -233,7 +234,7 @@ fn check_outside() -> Result<(), RunError> {
 }
 
 /// Why there is no value, from why the loop gave none.
-fn run_error(error: LoopError) -> RunError {
+pub(crate) fn run_error(error: LoopError) -> RunError {
     match error {
         LoopError::Cancelled(cancelled) => RunError::Cancelled(cancelled),
         LoopError::StoppedBeforeDone(stopped) => RunError::Stopped(stopped),

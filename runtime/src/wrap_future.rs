@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 
@@ -17,7 +17,8 @@ use crate::loop_future::{self, AnyState, LoopFuture, State};
 /// the loop closes never does.
 #[derive(Default)]
 pub(crate) struct Arrivals {
-    expected: RefCell<HashMap<u64, Box<dyn FnOnce()>>>,
+    /// By number, so that what never arrives is dropped in order.
+    expected: RefCell<BTreeMap<u64, Box<dyn FnOnce()>>>,
     numbers: Cell<u64>,
 }
 
@@ -65,7 +66,7 @@ pub fn wrap_future<T: Send + 'static>(source: impl Borrow<CrossThreadFuture<T>> 
         Ok(own) => own,
         Err(error) => panic!("wrap_future: {error}"),
     };
-    let in_flight = own.0.home.is_served_elsewhere(source.borrow()).then(|| InFlight::on(&own));
+    let in_flight = own.0.home.is_served_outside(source.borrow()).then(|| InFlight::on(&own));
     wrap(&own, source, Location::caller(), in_flight, |value| value)
 }
 

@@ -213,11 +213,10 @@ impl TaskRef {
         self.local().set(WAITS_ELSEWHERE);
     }
 
-    /// The number of the task's loop, if that notes for which cross-thread futures of other loops its tasks wait, and this
+    /// The number of the task's loop, if that notes for which cross-thread futures its tasks wait from outside, and this
     /// is one. (One of its own loop, or that anybody may set, is not outside.)
     pub(crate) fn loop_that_notes(&self, cell: CellPtr) -> Option<u32> {
-        let is_outside = cell.header().core.is_some_and(|core| core != self.core());
-        if is_outside && !self.has_ended() { LoopCore::noting_id(self.core()) } else { None }
+        if self.has_ended() { None } else { LoopCore::noting_id(self.core(), cell) }
     }
 
     /// The body awaits the future of that cell, with its waker in that place, and the loop notes that.

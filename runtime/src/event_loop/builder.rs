@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::rc::Rc;
 
-use perloop_bridge::{Home, Spin};
+use perloop_bridge::{Home, Outside, Spin};
 
 use crate::async_gen::Asyncgens;
 use crate::clock::Clock;
@@ -218,6 +218,16 @@ impl Builder {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn build(self) -> io::Result<EventLoop> {
+        let clock = if self.has_virtual_time { Clock::virtual_time() } else { Clock::monotonic() };
+        self.build_on(clock, Outside::OtherLoops)
+    }
+
+    /// Makes one of several loops of this thread that have the same virtual clock.
+    pub(crate) fn build_sharing(self, clock: &Clock) -> io::Result<EventLoop> {
+        self.build_on(clock.clone(), Outside::OtherThreads)
+    }
+
+    fn build_on(self, clock: Clock, outside: Outside) -> io::Result<EventLoop> {
         let reactor = Reactor::new(self.wait)?;
         let guest_fd: OwnedFd = reactor.as_fd().try_clone_to_owned()?;
         let name = self.name.unwrap_or_else(default_name);
@@ -226,7 +236,7 @@ impl Builder {
         let event_loop = EventLoop(Rc::new(LoopInner {
             handle: LoopHandle::new(home.remote()),
             home,
-            clock: if self.has_virtual_time { Clock::virtual_time() } else { Clock::monotonic() },
+            clock,
             risen: Risen::new(Rc::clone(&timers)),
             timers,
             reactor: RefCell::new(Some(reactor)),
@@ -247,8 +257,8 @@ impl Builder {
             is_eager: self.is_eager,
             debug: Debug::new(self.is_debugged.unwrap_or_else(debug::is_asked_for)),
         }));
-        if self.has_virtual_time {
-            event_loop.0.home.note_outside_waits();
+        if event_loop.0.clock.is_virtual() {
+            event_loop.0.home.note_outside_waits(outside);
         }
         current::own(&event_loop)?;
         // At rest it is asleep, so that a submission rings: a guest's poller may be waiting.

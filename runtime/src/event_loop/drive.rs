@@ -214,6 +214,14 @@ impl EventLoop {
         self.check_alive()
     }
 
+    /// One turn of a loop that has something to do. True: it was stopped.
+    pub(crate) fn turn_once(&self) -> Result<bool, LoopError> {
+        let _running = Running::begin(self)?;
+        self.turn(Some(Duration::ZERO)).map_err(LoopError::Io)?;
+        let is_stopped = self.0.is_stopping.get();
+        self.check_alive().map(|()| is_stopped)
+    }
+
     /// Does the loop have to die of a panic, or has it?
     pub(crate) fn check_alive(&self) -> Result<(), LoopError> {
         match &*self.0.fatal.borrow() {

@@ -132,6 +132,11 @@ impl EventLoop {
         self.with_reactor(|reactor| Ok(reactor.remove_writer(source.as_fd()))).is_ok_and(|old| old.is_some())
     }
 
+    /// Is any descriptor watched?
+    pub(crate) fn has_sources(&self) -> bool {
+        self.0.reactor.borrow().as_ref().is_some_and(Reactor::has_sources)
+    }
+
     /// What `change` gives (a replaced callback) is dropped by the caller, outside of the borrow.
     fn with_reactor<R>(&self, change: impl FnOnce(&mut Reactor<CallRef>) -> io::Result<R>) -> io::Result<R> {
         // The system would change what the parent process watches.

@@ -128,7 +128,8 @@ impl EventLoop {
         }
     }
 
-    fn awaits_the_outside(&self) -> bool {
+    /// Does virtual time have to stand still, since something from outside is awaited?
+    pub(crate) fn awaits_the_outside(&self) -> bool {
         self.0.in_flight.get() > 0 || self.0.home.has_outside_waits()
     }
 
@@ -181,7 +182,7 @@ impl EventLoop {
     }
 
     /// Waits on the reactor, and queues the callbacks of what is ready.
-    fn poll_io(&self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn poll_io(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.0.turns_without_io.set(0);
         let mut ready = Vec::new();
         let waited = match self.0.reactor.borrow_mut().as_mut() {

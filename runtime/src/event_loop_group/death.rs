@@ -75,7 +75,7 @@ impl Shared {
 
     /// False: there is none in its place, since the group ends, or the system gives no thread.
     fn replace(self: &Arc<Self>, index: usize, generation: u64) -> bool {
-        let started = Member::start(&self.settings, self.id, index, generation, self.core_of(index));
+        let started = Member::start(&self.settings, self.handle.id(), index, generation, self.core_of(index));
         let (member, life) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -90,7 +90,7 @@ impl Shared {
         // First, so that who closes the roster after it was given its seat finds the thread. A group of daemons may be gone,
         // and then nobody joins it.
         drop(self.births.send(member));
-        let seated = self.roster.replace(index, handle);
+        let seated = self.handle.0.roster.replace(index, handle);
         // None would end it otherwise.
         seated.map_err(|late| late.stop()).is_ok()
     }

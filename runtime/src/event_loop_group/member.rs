@@ -129,6 +129,23 @@ fn live(event_loop: &EventLoop) -> Result<(), Panicked> {
     Err(panicked)
 }
 
+/// What this thread does is done on the loop of this index as long as this lives: for a thread that has several.
+pub(crate) struct InPlace {
+    before: Option<usize>,
+}
+
+impl InPlace {
+    pub(crate) fn enter(index: usize) -> Self {
+        Self { before: INDEX.replace(Some(index)) }
+    }
+}
+
+impl Drop for InPlace {
+    fn drop(&mut self) {
+        INDEX.set(self.before);
+    }
+}
+
 /// The index of the calling thread's loop, if it is one of this group.
 pub(super) fn current_index(id: GroupId) -> Option<usize> {
     INDEX.get().filter(|_| GroupId::of_this_thread() == Some(id))

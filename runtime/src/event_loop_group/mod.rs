@@ -29,6 +29,7 @@ pub use builder::GroupBuilder;
 pub use death::LoopDeath;
 pub use futures::GroupFutures;
 pub(crate) use key::place_of;
+pub(crate) use member::InPlace;
 pub use report::{LoopEnd, LoopReport, ShutdownReport};
 
 use crate::event_loop_group::member::{Member, current_index, stop_and_join};
@@ -56,6 +57,7 @@ use crate::loop_thread::JoinError;
 #[derive(Debug)]
 pub struct EventLoopGroup {
     handle: GroupHandle,
+    settings: GroupBuilder,
     members: Vec<Member>,
     /// Those that came in the place of dead ones.
     births: Receiver<Member>,
@@ -76,12 +78,17 @@ pub struct EventLoopGroup {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct GroupHandle(Arc<Shared>);
+pub struct GroupHandle(Arc<Seats>);
 
-/// What the group's handles and threads share.
-struct Shared {
+/// What the group's handles share.
+struct Seats {
     id: GroupId,
     roster: Roster<LoopHandle>,
+}
+
+/// What the group's threads share.
+struct Shared {
+    handle: GroupHandle,
     settings: GroupBuilder,
     cores: Option<Vec<usize>>,
     births: Sender<Member>,
@@ -136,11 +143,12 @@ impl EventLoopGroup {
                 }
             }
         }
-        let roster = Roster::new(members.iter().map(|member| member.handle.clone()));
         let (sender, births) = crossbeam_channel::unbounded();
-        let shared = Arc::new(Shared { id, roster, settings, cores, births: sender });
+        let handle = GroupHandle::of(id, members.iter().map(|member| member.handle.clone()));
+        let shared =
+            Arc::new(Shared { handle: handle.clone(), settings: settings.clone(), cores, births: sender });
         lives.into_iter().for_each(|life| life.begin(&shared));
-        Ok(Self { handle: GroupHandle(shared), members, births })
+        Ok(Self { handle, settings, members, births })
     }
 
     /// A handle of the group, to keep.
@@ -203,6 +211,11 @@ impl EventLoopGroup {
 }
 
 impl GroupHandle {
+    /// The group of these loops.
+    pub(crate) fn of(id: GroupId, loops: impl IntoIterator<Item = LoopHandle>) -> Self {
+        Self(Arc::new(Seats { id, roster: Roster::new(loops) }))
+    }
+
     /// Returns how many loops there are.
     ///
     /// # Examples
@@ -467,7 +480,7 @@ impl Deref for EventLoopGroup {
 impl Drop for EventLoopGroup {
     /// A panic of a thread was reported by the panic hook; its own thread is not joined.
     fn drop(&mut self) {
-        if !self.handle.0.settings.is_daemon {
+        if !self.settings.is_daemon {
             drop(self.end());
         }
     }

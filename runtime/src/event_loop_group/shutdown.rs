@@ -110,7 +110,7 @@ impl EventLoopGroup {
         promise.set_running_or_notify_cancel();
         let (handle, members) = (self.handle(), self.members_to_end());
         members.iter().for_each(|members| self.close_to_others(members));
-        let name = format!("{}-shutdown", handle.0.settings.name);
+        let name = format!("{}-shutdown", self.settings.name);
         let end = move || {
             let report = members.map(|members| self.end_in_order(members, drain, clean_up));
             promise.set_result(report).expect("nobody else sets it, and nobody can cancel it");

@@ -106,6 +106,11 @@ impl<C: Clone> Reactor<C> {
         self.remove(fd, Side::Writer)
     }
 
+    /// Does anybody wait for a descriptor?
+    pub(crate) fn has_sources(&self) -> bool {
+        !self.sources.by_fd.is_empty()
+    }
+
     /// Waits until a descriptor is ready, the bell rings or `timeout` is over (`None`: for ever), and adds the
     /// callbacks of what is ready to `ready`: a descriptor's reader before its writer, both if it failed or hung up.
     /// It may return early with nothing ready, but never later than the bell.
@@ -296,6 +301,20 @@ fn add(poller: &Poller, fd: RawFd, interest: Event) -> io::Result<()> {
     // its owner closes it before, the system refuses or forgets the number, or reports the file that has it now; no
     // memory is reached through it.
     unsafe { poller.add_with_mode(fd, interest, PollMode::Level) }
+}
+
+/// Waits until one of several reactors, by their descriptors, has something to look at.
+///
+/// # Errors
+///
+/// If the system has no descriptors to spare.
+pub(crate) fn wait_for_any<'a>(several: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<()> {
+    // Made anew each time, since a reactor's descriptor changes when that is rebuilt.
+    let poller = Poller::new()?;
+    for (key, fd) in several.enumerate() {
+        add(&poller, fd.as_raw_fd(), Event::readable(key))?;
+    }
+    poller.wait(&mut polling::Events::new(), None).map(drop)
 }
 
 /// A loop that cannot be woken would sleep on what was just handed in, and whoever waits for that would wait for ever.
