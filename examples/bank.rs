@@ -1,15 +1,15 @@
-//! A bank whose accounts are actors on several loops. Money goes from loop to loop while handlers panic, tasks are cancelled
-//! and accounts begin anew; and at closing time it is all there.
+//! A bank whose accounts are actors on several loops. Money goes from loop to loop while handlers panic, tasks are
+//! cancelled and accounts begin anew; and at closing time it is all there.
 //!
 //! `cargo run --release --example bank` does it with threads. The tests do the same in simulations, where a seed decides who
 //! is first; so many seeds as one likes:
 //!
 //! `PERLOOP_SEED=0..10000 cargo test --release -p perloop-examples --example bank`
 //!
-//! How no money is lost: an account writes what it does into a journal, one line for each deed, which stays in its thread when a panic ends the
-//! account, and from which its next life begins. Money that has left one account is *on its way* until the other one has
-//! confirmed it. What is on its way is sent again after each restart, and at the audit; so it may come twice, and each
-//! transfer has a number, by which it is taken once.
+//! How no money is lost: an account writes what it does into a journal, one line for each deed, which stays in its
+//! thread when a panic ends the account, and from which its next life begins. Money that has left one account is *on
+//! its way* until the other one has confirmed it. What is on its way is sent again after each restart, and at the
+//! audit; so it may come twice, and each transfer has a number, by which it is taken once.
 
 #[path = "bank/account.rs"]
 mod account;

@@ -116,8 +116,8 @@ impl Account {
         }
     }
 
-    /// Brings money to the other account, by a task of its own: an account that waited for another one would keep up all who
-    /// wait for it, and two of them each other for ever.
+    /// Brings money to the other account, by a task of its own: an account that waited for another one would keep up
+    /// all who wait for it, and two of them each other for ever.
     fn deliver(&self, Transfer { id, to, amount }: Transfer) {
         let (bank, from) = (self.bank.clone(), self.number);
         let delivery = async move {

@@ -63,8 +63,8 @@ pub struct EventLoopGroup {
     births: Receiver<Member>,
 }
 
-/// The loops of an [`EventLoopGroup`], for any thread: `Clone + Send + Sync`. It keeps neither the loops nor their threads
-/// alive.
+/// The loops of an [`EventLoopGroup`], or of a [`Simulation`](crate::Simulation), for any thread: `Clone + Send +
+/// Sync`. It keeps neither the loops nor their threads alive.
 ///
 /// # Examples
 /// ```

@@ -12,10 +12,12 @@ use crate::simulation::Simulation;
 const SEED: &str = "PERLOOP_SEED";
 
 impl Simulation {
-    /// Calls `test` with a simulation of each of these seeds, one after the other. It fails by a panic, as a test does. The first
-    /// seed that fails ends it.
+    /// Calls `test` with a simulation of each of these seeds, one after the other. It fails by a panic, as a test
+    /// does. The first seed that fails ends it.
     ///
-    /// The environment's `PERLOOP_SEED` replaces the seeds: by one, to replay it, or by a range, as `0..10000`, to try more than usual.
+    /// The environment's `PERLOOP_SEED` replaces the seeds: by one, to replay it, or by a range, as `0..10000`, to
+    /// try more than usual. The begin and the end of each turn are events of `tracing`, of its finest level, so that
+    /// a replay can tell who had which.
     ///
     /// # Panics
     /// If `test` panics; the message names the seed. If `PERLOOP_SEED` is neither a number nor a range.

@@ -1,7 +1,7 @@
 //! Chance that can be replayed.
 
-/// `SplitMix64`, by Guy Steele, Doug Lea and Christine Flood, with Sebastiano Vigna's constants. What it gives for a seed never
-/// changes, or old seeds would replay nothing.
+/// `SplitMix64`, by Guy Steele, Doug Lea and Christine Flood, with Sebastiano Vigna's constants. What it gives for a
+/// seed never changes, or old seeds would replay nothing.
 #[derive(Debug)]
 pub(super) struct Dice(u64);
 

@@ -24,7 +24,8 @@ const NAMED: usize = 8;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SimulationError {
-    /// Nothing is ready on any loop, no timer will fire, and nothing comes from outside: these tasks would wait for ever.
+    /// Nothing is ready on any loop, no timer will fire, and nothing comes from outside: these tasks would wait for
+    /// ever.
     Deadlock(Vec<PendingTask>),
     /// It has taken [so many turns](crate::Simulation::max_turns), and these tasks have not ended.
     TooManyTurns(u64, Vec<PendingTask>),

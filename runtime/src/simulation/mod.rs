@@ -1,7 +1,7 @@
 //! [`Simulation`]: several loops in one thread, which turn in an order that a seed decides.
 //!
-//! `world` is the loops of one run and which of them turns next, `dice` the chance, `check` many seeds, `errors` why there is no
-//! value.
+//! `world` is the loops of one run and which of them turns next, `dice` the chance, `check` many seeds, `errors` why
+//! there is no value.
 
 mod check;
 mod dice;
@@ -23,36 +23,39 @@ use crate::simulation::world::World;
 /// How many turns a run may take, if nothing else is said.
 const MAX_TURNS: u64 = 1_000_000;
 
-/// Several loops in one thread, on one virtual clock, for tests of what loops do together: a seed decides in which order
-/// they turn, and the same seed gives the same order again.
+/// Several loops in one thread, on one virtual clock, for tests of what loops do together: a seed decides in which
+/// order they turn, and the same seed gives the same order again.
 ///
-/// A program that runs on a group of threads runs here as it is, as it has the same [`GroupHandle`]; actors are placed and
-/// talked to, futures are submitted and awaited from loop to loop, as there. One loop turns at a time, and is the running
-/// one meanwhile; the next is drawn from those that have something to do. Each run also draws how often each of them turns as a ratio to
-/// the others, so that in some runs one of them lags far behind. Within a loop the order is asyncio's, always. When no loop has
-/// anything to do, the clock goes to the earliest timer of all of them. So a run takes no time but that of the program's own
-/// work, and one machine tries thousands of orders in seconds: [`check`](Self::check).
+/// A program that runs on a group of threads runs here as it is, as it has the same [`GroupHandle`]; actors are
+/// placed and talked to, futures are submitted and awaited from loop to loop, as there. One loop turns at a time, and
+/// is the running one meanwhile; the next is drawn from those that have something to do. Each run also draws how
+/// often each of them turns as a ratio to the others, so that in some runs one of them lags far behind. Within a loop
+/// the order is asyncio's, always. When no loop has anything to do, the clock goes to the earliest timer of all of
+/// them. So a run takes no time but that of the program's own work, and one machine tries thousands of orders in
+/// seconds: [`check`](Self::check).
 ///
 /// # What has which result
 /// - *Deadlock*: when nothing is left that could wake a task, the run ends with the names of all that are pending.
-/// - *A task that never ends* does not hold the end up, if it hears when it is cancelled; otherwise the run ends after
-///   [so many turns](Self::max_turns).
-/// - *A panic of a task* is what it is on any loop: an outcome for who awaits it, or news for the loop's exception handler. That of
-///   the main future comes out of `run`, after the teardown.
-/// - *A loop that dies* of a panic, by its [`PanicPolicy`](crate::PanicPolicy), or is closed by another loop's task, leaves the others running;
-///   what they have submitted to it ends with [`LoopDied`](crate::LoopDied), cancelled, or refused. If it is the first one, the run ends.
-/// - *A loop that is stopped* ends its tasks and is closed, as that of a [`LoopThread`](crate::LoopThread). If it is the first one, the run
-///   ends.
-/// - *A wait that blocks* on work of a loop of the simulation is [`WouldDeadlock`](crate::WouldDeadlock), since all of them have
-///   this thread.
-/// - *A panic of a loop itself*, amid a turn (of a `tracing` subscriber, say), is a panic of `run`. All loops are closed.
+/// - *A task that never ends* is cancelled when the main future is done. If it does not hear, the run ends as a
+///   deadlock, or after [so many turns](Self::max_turns).
+/// - *A panic of a task* is what it is on any loop: an outcome for who awaits it, or news for the loop's exception
+///   handler. That of the main future comes out of `run`, after the teardown.
+/// - *A loop that dies* of a panic, by its [`PanicPolicy`](crate::PanicPolicy), or is closed by another loop's task,
+///   leaves the others running; what they have submitted to it ends with [`LoopDied`](crate::LoopDied), cancelled, or
+///   refused. If it is the first one, the run ends.
+/// - *A loop that is stopped* ends its tasks and is closed, as that of a [`LoopThread`](crate::LoopThread). If it is
+///   the first one, the run ends.
+/// - *A wait that blocks* on work of a loop of the simulation is [`WouldDeadlock`](crate::WouldDeadlock), since all
+///   of them have this thread.
+/// - *A panic of a loop itself*, amid a turn (of a `tracing` subscriber, say), is a panic of `run`. All loops are
+///   closed.
 ///
 /// # What it does not try
-/// A step of a task is one piece: threads would also meet in the middle of one. (They meet there in perloop's own code only, unless
-/// the program shares memory itself.) What comes from other threads than this one comes when it comes: the clock stands still while
-/// jobs of executors run and while work of other threads' loops is awaited, but no seed replays who of them is first. Threads
-/// of which perloop does not know are not waited for. And what the program draws from elsewhere (the machine's clock, the order of a
-/// `HashMap`) the seed does not know.
+/// A step of a task is one piece: threads would also meet in the middle of one. (They meet there in perloop's own
+/// code only, unless the program shares memory itself.) What comes from other threads than this one comes when it
+/// comes: the clock stands still while jobs of executors run and while work of other threads' loops is awaited, but
+/// no seed replays who of them is first. Threads of which perloop does not know are not waited for. And what the
+/// program draws from elsewhere (the machine's clock, the order of a `HashMap`) the seed does not know.
 ///
 /// # Examples
 /// Two loops race for a seat. Both orders happen, each with its seeds:
@@ -85,8 +88,8 @@ pub struct Simulation {
 impl Simulation {
     /// Sets up a simulation of two loops, whose order this seed decides.
     ///
-    /// The same seed gives the same order for the same program and the same version of perloop: what it draws never changes
-    /// (it is `SplitMix64`), but a version may take a turn more or less for something.
+    /// The same seed gives the same order for the same program and the same version of perloop: what it draws never
+    /// changes (it is `SplitMix64`), but a version may take a turn more or less for something.
     ///
     /// # Examples
     /// ```
@@ -163,8 +166,8 @@ impl Simulation {
         self
     }
 
-    /// Sets how many turns of all loops together a run may take: by default a million. A program that is after that still not at
-    /// its end never comes to one, or is too long for a simulation.
+    /// Sets how many turns of all loops together a run may take: by default a million. A program that is after that
+    /// still not at its end never comes to one, or is too long for a simulation.
     ///
     /// # Examples
     /// ```
@@ -182,13 +185,14 @@ impl Simulation {
         self
     }
 
-    /// Makes the loops, runs what `main` gives as a task of the first one, and then ends them as [`run`](crate::run) ends its one: the
-    /// tasks that are left are cancelled and waited for, on all loops at once, and each loop is closed. `main` may borrow.
+    /// Makes the loops, runs what `main` gives as a task of the first one, and then ends them as [`run`](crate::run)
+    /// ends its one: the tasks that are left are cancelled and waited for, on all loops at once, and each loop is
+    /// closed. `main` may borrow.
     ///
     /// # Errors
-    /// If it never comes to an end, if the main task ends cancelled, if the first loop dies, is closed or stopped, if a loop
-    /// runs in this thread already, if there are to be no loops, or if the system gives no descriptor for one. After a
-    /// deadlock, and after too many turns, the loops are closed without a teardown.
+    /// If it never comes to an end, if the main task ends cancelled, if the first loop dies, is closed or stopped, if
+    /// a loop runs in this thread already, if there are to be no loops, or if the system gives no descriptor for one.
+    /// After a deadlock, and after too many turns, the loops are closed without a teardown.
     ///
     /// # Panics
     /// With the payload of the main future, if it panics, after the teardown.

@@ -21,8 +21,8 @@ use crate::simulation::dice::Dice;
 use crate::simulation::{PendingTask, Simulation, SimulationError};
 use crate::task::{AnyTask, Seed, TaskRecord};
 
-/// A loop's pace is a power of two below this one's: of two loops that have something to do, one may turn sixteen times as
-/// often as the other.
+/// A loop's pace is a power of two below this one's: of two loops that have something to do, one may turn sixteen
+/// times as often as the other.
 const PACES: u64 = 5;
 
 pub(super) struct World {
@@ -162,7 +162,8 @@ impl World {
         unreachable!("a place below the sum is somebody's")
     }
 
-    /// No loop has anything to do: takes what comes from outside, or moves the clock. False: neither is to be expected.
+    /// No loop has anything to do: takes what comes from outside, or moves the clock. False: neither is to be
+    /// expected.
     fn await_news(&self) -> io::Result<bool> {
         let open = || self.members.iter().map(|member| &member.event_loop).filter(|own| !own.is_closed());
         let has_sources = open().any(EventLoop::has_sources);
