@@ -21,8 +21,8 @@ use crate::task::{Awaitable, Awaited, Waitable};
 /// It takes references to things of one type; of unlike types make the first a `&dyn Waitable`, as below.
 ///
 /// `FirstException` means a panic, or a future that was set to a failure: an `Err` is a value, which `wait` does not look
-/// at, and [`try_wait`] does. What is given twice counts once, and stands at
-/// both places. It takes two turns even if all are done.
+/// at, and [`try_wait`] does. What is given twice counts once, and stands at both places. It takes two turns even if all
+/// are done.
 ///
 /// Cancel safe.
 ///

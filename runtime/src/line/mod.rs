@@ -150,8 +150,8 @@ impl Line {
     /// Steps out of the line. True if it had been called.
     pub(crate) fn leave(&self, place: u32) -> bool {
         // A waker that was not needed is dropped outside of the borrow.
-        let (state, _sleeper) = self.change(|waiters| waiters.leave(place));
-        state == State::Called
+        let uncalled = self.change(|waiters| waiters.leave(place));
+        uncalled.is_none()
     }
 
     /// Wakes the first in line, unless it is on its way: one that was cancelled will see to the next when it leaves.

@@ -24,6 +24,7 @@ pub(super) struct Waiters {
 #[derive(Debug)]
 struct Slot {
     state: State,
+    /// Until it is called.
     sleeper: Option<Sleeper>,
     came: u64,
     before: u32,
@@ -85,31 +86,31 @@ impl Waiters {
     /// Goes to the end of the line.
     #[inline]
     pub(super) fn join(&mut self, sleeper: Sleeper) -> u32 {
+        if self.free == NONE {
+            self.add_slot();
+        }
         self.len += 1;
         self.came += 1;
-        let slot = Slot { came: self.came, sleeper: Some(sleeper), ..Slot::alone(State::Waiting, 0) };
-        let place = self.free;
-        if place == NONE {
-            return self.join_anew(slot);
-        }
-        self.free = self.at(place).behind;
-        *self.at_mut(place) = slot;
+        let (place, came) = (self.free, self.came);
+        // Field by field: a whole slot would be written on the stack, and be read from there before that is done.
+        let slot = self.at_mut(place);
+        slot.state = State::Waiting;
+        slot.sleeper = Some(sleeper);
+        slot.came = came;
+        self.free = slot.behind;
         self.link(place, WAITING);
         place
     }
 
     #[cold]
     #[inline(never)]
-    fn join_anew(&mut self, slot: Slot) -> u32 {
+    fn add_slot(&mut self) {
         if self.slots.is_empty() {
-            self.slots.push(Slot::alone(State::Free, WAITING));
-            self.slots.push(Slot::alone(State::Free, PASSED));
-            self.at_mut(WAITING).came = u64::MAX;
+            self.slots.push(Slot::empty(WAITING, u64::MAX));
+            self.slots.push(Slot::empty(PASSED, 0));
         }
-        let place = u32::try_from(self.slots.len()).expect("fewer than 2^32 stand in a line");
-        self.slots.push(slot);
-        self.link(place, WAITING);
-        place
+        self.free = u32::try_from(self.slots.len()).expect("fewer than 2^32 stand in a line");
+        self.slots.push(Slot::empty(NONE, 0));
     }
 
     /// Passes over those at the front whose tasks were asked to stop; they will come to leave the line. Of wakers that
@@ -174,21 +175,17 @@ impl Waiters {
         slot.sleeper.take()
     }
 
-    /// Steps out of the line.
+    /// Steps out of the line. Gives whom nobody has called.
     #[inline]
-    pub(super) fn leave(&mut self, place: u32) -> (State, Option<Sleeper>) {
-        let state = self.state(place);
-        if state == State::Called {
-            self.called -= 1;
-        } else {
-            self.unlink(place);
-        }
+    pub(super) fn leave(&mut self, place: u32) -> Option<Sleeper> {
+        let uncalled = if self.state(place) == State::Called { None } else { self.call(place) };
+        self.called -= 1;
         self.len -= 1;
         let next_free = std::mem::replace(&mut self.free, place);
         let slot = self.at_mut(place);
         slot.state = State::Free;
         slot.behind = next_free;
-        (state, slot.sleeper.take())
+        uncalled
     }
 
     #[inline]
@@ -225,9 +222,8 @@ impl Waiters {
 }
 
 impl Slot {
-    #[inline]
-    fn alone(state: State, place: u32) -> Self {
-        Self { state, sleeper: None, came: 0, before: place, behind: place }
+    fn empty(next: u32, came: u64) -> Self {
+        Self { state: State::Free, sleeper: None, came, before: next, behind: next }
     }
 }
 
@@ -256,12 +252,12 @@ mod tests {
     #[test]
     fn whoever_leaves_the_others_keep_their_order() {
         let (mut waiters, places) = line_of(5);
-        assert_eq!(waiters.leave(places[0]).0, State::Waiting);
-        assert_eq!(waiters.leave(places[2]).0, State::Waiting);
+        assert!(waiters.leave(places[0]).is_some() && waiters.leave(places[2]).is_some());
         let (again, last) = (places[2], waiters.join(Sleeper::Waker(Waker::noop().clone())));
         assert_eq!(last, again, "what was left last is used again first");
         assert_eq!(call_all(&mut waiters), [places[1], places[3], places[4], last]);
-        assert_eq!((waiters.len(), waiters.leave(last).0, waiters.len()), (4, State::Called, 3));
+        assert!(waiters.len() == 4 && waiters.leave(last).is_none(), "it was called");
+        assert_eq!((waiters.len(), waiters.state(last)), (3, State::Free));
     }
 
     #[test]
@@ -272,7 +268,7 @@ mod tests {
         assert!(waiters.wait_again(places[2]) && waiters.wait_again(places[0]));
         waiters.pass(places[2]);
         assert!(waiters.is_first_uncalled(places[0]) && waiters.wait_again(places[1]));
-        assert_eq!(waiters.leave(places[2]).0, State::Passed);
+        assert!(waiters.leave(places[2]).is_some());
         assert_eq!(call_all(&mut waiters), [places[0], places[1], places[3], places[4]]);
     }
 

@@ -60,8 +60,9 @@ impl BoundedSemaphore {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
-    pub async fn acquire(&self) -> SemaphorePermit<'_> {
-        self.0.acquire().await
+    #[inline]
+    pub fn acquire(&self) -> impl Future<Output = SemaphorePermit<'_>> {
+        self.0.acquire()
     }
 
     /// Gives a permit back, and to the first in line: for one whose guard was

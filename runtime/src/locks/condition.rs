@@ -91,8 +91,9 @@ impl Condition {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
-    pub async fn acquire(&self) -> LockGuard<'_> {
-        self.lock.acquire().await
+    #[inline]
+    pub fn acquire(&self) -> impl Future<Output = LockGuard<'_>> {
+        self.lock.acquire()
     }
 
     /// Releases the lock: as [`Lock::release`]. asyncio's `condition.release()`.

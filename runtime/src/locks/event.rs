@@ -124,8 +124,9 @@ impl Event {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
-    pub async fn wait(&self) {
-        Happening { event: self, place: None }.await;
+    #[inline]
+    pub fn wait(&self) -> impl Future<Output = ()> {
+        Happening { event: self, place: None }
     }
 }
 

@@ -101,9 +101,9 @@ impl Lock {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
-    pub async fn acquire(&self) -> LockGuard<'_> {
-        let hold = self.turn().await;
-        LockGuard { lock: self, hold }
+    #[inline]
+    pub fn acquire(&self) -> impl Future<Output = LockGuard<'_>> {
+        Acquire(self.turn())
     }
 
     /// Releases the lock, whoever holds it, and wakes the first in line: for a hold whose guard was
@@ -180,6 +180,19 @@ impl Lock {
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lock").field("locked", &self.locked()).field("waiting", &self.0.line.len()).finish()
+    }
+}
+
+/// Waits for the lock, and guards the hold that begins.
+struct Acquire<'a>(Turn<'a>);
+
+impl<'a> Future for Acquire<'a> {
+    type Output = LockGuard<'a>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LockGuard<'a>> {
+        let turn = &mut self.0;
+        Pin::new(&mut *turn).poll(cx).map(|hold| LockGuard { lock: turn.lock, hold })
     }
 }
 

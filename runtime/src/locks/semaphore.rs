@@ -93,9 +93,9 @@ impl Semaphore {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
-    pub async fn acquire(&self) -> SemaphorePermit<'_> {
-        Turn { semaphore: self, place: None }.await;
-        SemaphorePermit { semaphore: self }
+    #[inline]
+    pub fn acquire(&self) -> impl Future<Output = SemaphorePermit<'_>> {
+        Turn { semaphore: self, place: None }
     }
 
     /// The permits that belong to nobody.
@@ -177,11 +177,18 @@ struct Turn<'a> {
     place: Option<u32>,
 }
 
-impl Future for Turn<'_> {
-    type Output = ();
+impl<'a> Future for Turn<'a> {
+    type Output = SemaphorePermit<'a>;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SemaphorePermit<'a>> {
+        self.take_permit(cx).map(|()| SemaphorePermit { semaphore: self.semaphore })
+    }
+}
+
+impl Turn<'_> {
+    #[inline]
+    fn take_permit(&mut self, cx: &Context<'_>) -> Poll<()> {
         if let Some(place) = self.place {
             return self.poll_in_line(place, cx);
         }
@@ -193,9 +200,7 @@ impl Future for Turn<'_> {
         permits.set(permits.get() - 1);
         Poll::Ready(())
     }
-}
 
-impl Turn<'_> {
     fn poll_in_line(&mut self, place: u32, cx: &Context<'_>) -> Poll<()> {
         let line = &self.semaphore.0.line;
         if line.is_called(place) {
