@@ -317,6 +317,8 @@ fn a_close_against_a_waiting_send_ends_it() {
         assert_eq!(receiver.mailbox.close(), 1);
         assert_eq!(post.block_let_in(None), Err(PutBlockingError::Closed(())));
         awaiting.join().unwrap();
+        // The one that was in it, and the two that waited for room.
+        assert_eq!(post.dead_letters(), 3);
         drop((receiver, post));
         ledger.check();
     });

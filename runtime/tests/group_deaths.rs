@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use events::Listener;
 use perloop::{
-    EventLoop, EventLoopGroup, FutureError, JoinError, LoopDeath, LoopEnd, LoopHandle, PanicPolicy, Spin,
-    run_coroutine_threadsafe,
+    Actor, ActorBuilder, ActorContext, ActorEnd, Address, AskError, EventLoop, EventLoopGroup, FutureError,
+    Handler, JoinError, LoopDeath, LoopEnd, LoopHandle, PanicPolicy, Spin, run_coroutine_threadsafe,
 };
 
 /// A group whose loops die of what nobody hears of, and the news of that.
@@ -181,5 +181,60 @@ fn a_group_that_is_joined_where_a_loop_of_it_dies_ends() {
     assert!(end.recv().unwrap().is_err());
     while !handle.get(1).unwrap().is_closed() {
         thread::yield_now();
+    }
+}
+
+/// Tells when it begins with a message, and never ends with it.
+struct Hostage(mpsc::Sender<()>);
+struct Wait;
+struct Go;
+
+impl Actor for Hostage {}
+
+impl Handler<Wait> for Hostage {
+    type Reply = ();
+
+    async fn handle(&mut self, _: Wait, _: &mut ActorContext<Self>) {
+        self.0.send(()).expect("the test waits for it");
+        pending().await
+    }
+}
+
+impl Handler<Go> for Hostage {
+    type Reply = ();
+
+    async fn handle(&mut self, _: Go, _: &mut ActorContext<Self>) {}
+}
+
+#[test]
+fn whoever_waits_for_an_actor_of_a_loop_that_dies_is_told() {
+    for phase in ["callback", "adopted a submission", "sleep"] {
+        let (group, deaths) = mortal(2, 1);
+        let (begin, begun) = mpsc::channel();
+        let (builder, next) = (ActorBuilder::new().mailbox(1), begin.clone());
+        let hostage = builder.create_on(group.get(1).unwrap(), || Hostage(begin));
+        let name = format!("hostage at {phase}");
+        hostage.register(&name).unwrap();
+        let [first, second, third, fourth] = [(); 4].map(|()| hostage.clone());
+        let handled = group.get(0).unwrap().run_with(move || async move { first.ask(Wait).await });
+        begun.recv().unwrap();
+        // The others wait for room.
+        while hostage.try_tell(Wait).is_err() {}
+        let awaits = group.get(0).unwrap().run_with(move || async move { second.tell(Wait).await.is_err() });
+        let blocks = thread::spawn(move || third.ask_blocking(Wait));
+        let ended = thread::spawn(move || fourth.ended_blocking());
+        kill_at(phase, hostage.home());
+        drop(run_coroutine_threadsafe(async {}, hostage.home()));
+        assert_eq!(handled.result(), Ok(Err(AskError::Stopped)), "{phase}");
+        assert_eq!(awaits.result(), Ok(true), "{phase}");
+        assert_eq!(blocks.join().unwrap(), Err(AskError::Stopped), "{phase}");
+        assert_eq!(ended.join().unwrap(), Ok(ActorEnd::Cancelled), "{phase}");
+        assert_eq!(Address::<Hostage>::find(&name), None, "{phase}");
+        // The letter in the mailbox, and the two that waited.
+        assert_eq!(hostage.dead_letters(), 3, "{phase}");
+        assert!(deaths.recv().unwrap().is_replaced, "{phase}");
+        // The next generation may have one of that name.
+        let next = group.get(1).unwrap().create_actor(|| Hostage(next));
+        assert_eq!((next.register(&name), next.ask_blocking(Go)), (Ok(()), Ok(())), "{phase}");
     }
 }

@@ -364,7 +364,10 @@ impl<R: Opener> Post<R> {
         if wait.0.is_none() && self.0.let_in().is_ok() {
             return Poll::Ready(Ok(()));
         }
-        self.0.door.room.poll_enter(&mut wait.0, cx).map_err(|()| QueueClosed(()))
+        self.0.door.room.poll_enter(&mut wait.0, cx).map_err(|()| {
+            self.0.bury(1);
+            QueueClosed(())
+        })
     }
 
     /// Blocks until there is room, for one [`send_let_in`](Self::send_let_in).
@@ -376,7 +379,10 @@ impl<R: Opener> Post<R> {
     /// See [`RoomWait`].
     pub fn block_let_in(&self, timeout: Option<Duration>) -> Result<(), PutBlockingError<()>> {
         self.0.door.room.block_enter(self.0.spin, timeout).map_err(|failed| match failed {
-            Failed::Closed => PutBlockingError::Closed(()),
+            Failed::Closed => {
+                self.0.bury(1);
+                PutBlockingError::Closed(())
+            }
             Failed::TimedOut => PutBlockingError::TimedOut(()),
             Failed::WouldDeadlock(why) => PutBlockingError::WouldDeadlock((), why),
         })
