@@ -266,7 +266,7 @@ pub mod threads {
 pub use actor::{
     Actor, ActorBuilder, ActorContext, ActorEnd, Address, Ask, AskError, AttachedKey, Broadcast, Handler,
     Recipient, RegisterError, Router, RouterMember, Takes, Tell, TellError, TryTellError, WeakAddress,
-    create_actor,
+    WeakRecipient, create_actor,
 };
 pub use as_completed::{Completions, as_completed};
 pub use async_gen::{Aclose, Anext, AsyncGenerator, GeneratorError, Yield, Yielder, async_gen};

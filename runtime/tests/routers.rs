@@ -152,6 +152,18 @@ fn a_broadcast_waits_for_room_and_says_who_has_heard() {
 }
 
 #[test]
+fn recipients_are_equal_if_they_are_of_one_actor() {
+    play(async {
+        let all = counters(2);
+        let [one, same, other] = [&all[0], &all[0], &all[1]].map(Address::recipient::<Tick>);
+        assert!(one == same && one != other);
+        assert!(one.downgrade().upgrade() == Some(same));
+        let router = Router::new([one.clone(), other]);
+        assert!(router.remove(&one) && !router.remove(&one));
+    });
+}
+
+#[test]
 fn one_who_tells_itself_too_is_not_waited_for() {
     struct Gossip(Vec<Address<Gossip>>);
     #[derive(Clone)]

@@ -162,6 +162,7 @@ matrix! {
     Address<Here>: true true,
     WeakAddress<Here>: true true,
     Recipient<Moved, Moved>: true true,
+    WeakRecipient<Moved, Moved>: true true,
     ActorBuilder: true true,
     ActorContext<Here>: false false,
     AttachedKey: true true,

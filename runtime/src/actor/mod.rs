@@ -26,7 +26,7 @@ pub use builder::{ActorBuilder, create_actor};
 pub use context::ActorContext;
 pub use errors::{ActorEnd, AskError, TellError, TryTellError};
 pub use names::RegisterError;
-pub use recipient::Recipient;
+pub use recipient::{Recipient, WeakRecipient};
 pub use router::{Broadcast, Router, RouterMember, Takes};
 pub use send::{Ask, Tell};
 pub use streams::AttachedKey;

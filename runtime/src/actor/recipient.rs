@@ -1,7 +1,7 @@
 //! [`Recipient`]: an address by the type of message, which hides the actor's.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::actor::send::{self, AcceptAsk};
@@ -106,6 +106,17 @@ impl<M: Send + 'static, R: Send + 'static> Recipient<M, R> {
         send::tell_blocking(&*self.0, message, None)
     }
 
+    /// As [`Address::tell_timeout`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Examples
+    /// See [`TellError`].
+    pub fn tell_timeout(&self, message: M, timeout: Duration) -> Result<(), TellError<M>> {
+        send::tell_blocking(&*self.0, message, Some(timeout))
+    }
+
     /// As [`Address::ask`].
     ///
     /// # Errors
@@ -159,8 +170,68 @@ impl<M: Send + 'static, R: Send + 'static> Recipient<M, R> {
 }
 
 impl<M, R: Send + 'static> Recipient<M, R> {
+    /// Gives a recipient that does not keep the actor alive.
+    ///
+    /// # Examples
+    /// See [`WeakRecipient`].
+    pub fn downgrade(&self) -> WeakRecipient<M, R> {
+        WeakRecipient(Arc::downgrade(&self.0))
+    }
+
     pub(crate) fn takes_no_more(&self) -> bool {
         self.0.takes_no_more()
+    }
+}
+
+/// A [`Recipient`] that does not keep the actor alive: for who tells others of what happens, as long as they are there.
+///
+/// # Examples
+/// ```
+/// use perloop::{Actor, ActorContext, Handler, WeakRecipient, create_actor};
+///
+/// struct Lamp;
+/// #[derive(Clone, Copy)]
+/// struct Dusk;
+///
+/// impl Actor for Lamp {}
+/// impl Handler<Dusk> for Lamp {
+///     type Reply = &'static str;
+///     async fn handle(&mut self, _: Dusk, _: &mut ActorContext<Self>) -> &'static str {
+///         "on"
+///     }
+/// }
+///
+/// perloop::run(async {
+///     let lamp = create_actor(|| Lamp);
+///     let listeners: [WeakRecipient<Dusk, &str>; 1] = [lamp.recipient().downgrade()];
+///     let listener = listeners[0].upgrade().expect("somebody has it");
+///     assert_eq!(listener.ask(Dusk).await, Ok("on"));
+///     drop((listener, lamp));
+///     assert!(listeners[0].upgrade().is_none());
+/// })?;
+/// # Ok::<(), perloop::RunError>(())
+/// ```
+pub struct WeakRecipient<M, R: Send + 'static = ()>(Weak<dyn AcceptAsk<M, R>>);
+
+impl<M, R: Send + 'static> WeakRecipient<M, R> {
+    /// Gives a recipient that keeps the actor, if there is still one, or an address.
+    ///
+    /// # Examples
+    /// See [`WeakRecipient`].
+    pub fn upgrade(&self) -> Option<Recipient<M, R>> {
+        self.0.upgrade().map(Recipient)
+    }
+}
+
+impl<M, R: Send + 'static> Clone for WeakRecipient<M, R> {
+    fn clone(&self) -> Self {
+        Self(Weak::clone(&self.0))
+    }
+}
+
+impl<M, R: Send + 'static> fmt::Debug for WeakRecipient<M, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakRecipient")
     }
 }
 
