@@ -6,11 +6,11 @@ use std::rc::Rc;
 use perloop_bridge::{
     ActorName, AsCompleted, Asking, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot,
     DoneAndPending, Forked, FutureError, GetBlockingError, GroupId, Handing, Home, InGroup, InvalidState,
-    Letter, LoopClosed, LoopDied, Mailbox, Members, NameEntry, Opener, Panicked, Permit, PermitError,
-    Permits, PooledFuture, Post, Promise, PutBlockingError, QueueClosed, Ready, Received, Refusal, Refused,
-    Remote, ReturnWhen, RoomWait, Roster, Scope, ScopedFuture, Seen, SharedText, Spin, Staff, Stepped,
-    TakePermit, TaskRef, ThreadGet, ThreadPut, ThreadReceiver, ThreadSender, TryGetError, TryPutError,
-    Unopened, Watch, Witness, WouldDeadlock,
+    Letter, LoopClosed, LoopDied, Mailbox, Members, NameEntry, Opener, Outside, Panicked, Permit,
+    PermitError, Permits, PooledFuture, Post, Promise, PutBlockingError, QueueClosed, Ready, Received,
+    Refusal, Refused, Remote, ReturnWhen, RoomWait, Roster, Scope, ScopedFuture, Seen, SharedText, Spin,
+    Staff, Stepped, TakePermit, TaskRef, ThreadGet, ThreadPut, ThreadReceiver, ThreadSender, TryGetError,
+    TryPutError, Unopened, Watch, Witness, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -40,7 +40,7 @@ macro_rules! assert_both {
 // What other threads have.
 assert_both!(Remote, dyn Bell, Panicked, FutureError, Refusal, LoopClosed, LoopDied);
 assert_both!(Forked, WouldDeadlock, InvalidState, Refused<u8>);
-assert_both!(Closing, DoneAndPending, ReturnWhen, Spin, Stepped);
+assert_both!(Closing, DoneAndPending, Outside, ReturnWhen, Spin, Stepped);
 assert_both!(Depot, Belfry);
 assert_not!(Send: Refused<Rc<u8>>);
 assert_not!(Sync: Refused<Cell<u8>>);

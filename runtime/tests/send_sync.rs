@@ -274,6 +274,13 @@ matrix! {
     GroupFutures<Local>: false false,
 }
 
+// It is set up anywhere; its loops are of the thread that runs it.
+matrix! {
+    Simulation: true true,
+    SimulationError: true true,
+    PendingTask: true true,
+}
+
 // Any thread submits, any thread's work holds the permit.
 matrix! {
     SubmitLimit: true true,
