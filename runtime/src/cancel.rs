@@ -1,21 +1,19 @@
-//! Cancellation: requests and their count, and the scopes that catch them.
+//! Cancellation: requests and their count, and the futures that catch them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use perloop_bridge::{TaskRef, drop_cancelled};
 use pin_project_lite::pin_project;
 
-use crate::event_loop::run_callback;
-use crate::places::Places;
-use crate::task::{TaskRecord, step};
+use crate::scopes::Scopes;
+use crate::task::{Rare, TaskRecord, step};
 
 /// A request to stop that reached a task, or an await in it: asyncio's `CancelledError`.
 ///
@@ -254,252 +252,6 @@ impl CancelState {
     }
 }
 
-/// The `catch_cancelled` scopes that a task is in.
-#[derive(Debug, Default)]
-pub(crate) struct Scopes {
-    /// By number.
-    active: RefCell<Places<Scope>>,
-    made: Cell<u64>,
-    /// The scope whose future is being polled.
-    current: Cell<Option<u64>>,
-    /// What `Cancelled::raise` said in this poll, and no scope has taken; with a number of its own.
-    raised: RefCell<Option<(u64, Cancelled)>>,
-    /// A request was passed to scopes, and none has taken it yet.
-    is_untaken: Cell<bool>,
-    /// There are scopes that were told to stop, and their insides have not heard of it.
-    is_told: Cell<bool>,
-}
-
-#[derive(Debug)]
-struct Scope {
-    id: u64,
-    parent: Option<u64>,
-    /// False: it is a `Frame`, which only marks what is inside of it.
-    catches: bool,
-    asked: Option<Cancelled>,
-    waker: Option<Waker>,
-    stop: Stop,
-}
-
-/// Is it to end, beside others of the task that go on?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    No,
-    /// The task's next step passes it on.
-    Told,
-    /// What is inside has heard of it.
-    Heard,
-}
-
-/// The scope, what is around it, what is around that, and so on.
-fn chain<'a>(active: &'a Places<Scope>, scope: &'a Scope) -> impl Iterator<Item = &'a Scope> {
-    std::iter::successors(Some(scope), |inner| {
-        let parent = inner.parent?;
-        active.get(parent)
-    })
-}
-
-/// The nearest scope around one that catches.
-fn around(active: &Places<Scope>, scope: &Scope) -> Option<u64> {
-    // A frame is around nobody's request.
-    let mut outer = chain(active, scope).skip(1).filter(|outer| outer.catches);
-    scope.catches.then(|| outer.next().map(|outer| outer.id))?
-}
-
-impl Scopes {
-    /// Passes a request to the innermost scopes. False if there is none.
-    pub(crate) fn ask(&self, request: &Cancelled) -> bool {
-        let is_passed_on = self.ask_inside(None, request);
-        self.is_untaken.set(is_passed_on);
-        is_passed_on
-    }
-
-    /// As `ask`, of the scopes inside of some, or of all.
-    fn ask_inside(&self, some: Option<&HashSet<u64>>, request: &Cancelled) -> bool {
-        let wakers: Vec<_> = {
-            let mut active = self.active.borrow_mut();
-            let around: HashSet<_> = active.values().filter_map(|scope| around(&active, scope)).collect();
-            let is_inside = |scope: &Scope| {
-                some.is_none_or(|some| chain(&active, scope).any(|outer| some.contains(&outer.id)))
-            };
-            let is_innermost = |scope: &&Scope| scope.catches && !around.contains(&scope.id);
-            let asked: Vec<_> = active
-                .values()
-                .filter(is_innermost)
-                .filter(|scope| is_inside(scope))
-                .map(|scope| scope.id)
-                .collect();
-            let ask = |scope: &mut Scope| {
-                scope.asked = Some(request.clone());
-                scope.waker.take()
-            };
-            asked.into_iter().filter_map(|id| active.find(id).map(ask)).collect()
-        };
-        // For executors inside of the task that poll only what was woken.
-        let is_passed_on = !wakers.is_empty();
-        wakers.into_iter().flatten().for_each(|waker| run_callback(|| waker.wake()));
-        is_passed_on
-    }
-
-    /// The scope whose future is being polled.
-    pub(crate) fn current(&self) -> Option<u64> {
-        self.current.get()
-    }
-
-    /// Is `inner` the scope of this number, or inside of it?
-    pub(crate) fn is_inside(&self, inner: Option<u64>, id: u64) -> bool {
-        let active = self.active.borrow();
-        let inner = inner.and_then(|inner| active.get(inner));
-        inner.is_some_and(|inner| chain(&active, inner).any(|scope| scope.id == id))
-    }
-
-    /// Is every other scope of the task inside or around it?
-    pub(crate) fn is_alone(&self, id: u64) -> bool {
-        let active = self.active.borrow();
-        let around: HashSet<_> = {
-            let own = active.get(id);
-            own.into_iter().flat_map(|own| chain(&active, own)).map(|scope| scope.id).collect()
-        };
-        let is_related =
-            |scope: &Scope| around.contains(&scope.id) || chain(&active, scope).any(|outer| outer.id == id);
-        active.values().all(is_related)
-    }
-
-    /// The next step asks what is inside of the scope to stop, and nothing else.
-    pub(crate) fn tell(&self, id: u64) {
-        let mut active = self.active.borrow_mut();
-        if let Some(scope) = active.find(id) {
-            scope.stop = Stop::Told;
-            self.is_told.set(true);
-        }
-    }
-
-    /// As `tell`, of which what is inside hears otherwise.
-    pub(crate) fn note_stop(&self, id: u64) {
-        let mut active = self.active.borrow_mut();
-        if let Some(scope) = active.find(id) {
-            scope.stop = Stop::Heard;
-        }
-    }
-
-    pub(crate) fn has_told(&self) -> bool {
-        self.is_told.get()
-    }
-
-    pub(crate) fn pass_on_what_was_told(&self) {
-        if !self.is_told.take() {
-            return;
-        }
-        let told: HashSet<_> = {
-            let mut active = self.active.borrow_mut();
-            let told = active.values_mut().filter(|scope| scope.stop == Stop::Told);
-            told.map(|scope| {
-                scope.stop = Stop::Heard;
-                scope.id
-            })
-            .collect()
-        };
-        self.ask_inside(Some(&told), &Cancelled::default());
-    }
-
-    /// How many of a scope and those around it are to end.
-    pub(crate) fn stops_around(&self, inner: Option<u64>) -> usize {
-        let Some(inner) = inner else { return 0 };
-        let active = self.active.borrow();
-        active
-            .get(inner)
-            .map_or(0, |inner| chain(&active, inner).filter(|scope| scope.stop != Stop::No).count())
-    }
-
-    /// A request that was passed only to scopes whose futures have left the task, so that nobody took it.
-    pub(crate) fn take_orphaned(&self) -> Option<Cancelled> {
-        if !self.is_untaken.take() {
-            return None;
-        }
-        self.active.borrow_mut().values_mut().find_map(|scope| scope.asked.take())
-    }
-
-    fn next_number(&self) -> u64 {
-        self.made.set(self.made.get() + 1);
-        self.made.get()
-    }
-
-    fn raise(&self, cancelled: Cancelled) -> u64 {
-        let number = self.next_number();
-        self.raised.replace(Some((number, cancelled)));
-        number
-    }
-
-    fn take_back(&self, number: u64) {
-        self.raised.borrow_mut().take_if(|raised| raised.0 == number);
-    }
-
-    pub(crate) fn take_raised(&self) -> Option<Cancelled> {
-        self.raised.take().map(|(_, cancelled)| cancelled)
-    }
-
-    fn enter(&self, catches: bool) -> u64 {
-        let (id, parent) = (self.next_number(), self.current.get());
-        self.active
-            .borrow_mut()
-            .push(id, Scope { id, parent, catches, asked: None, waker: None, stop: Stop::No });
-        id
-    }
-
-    fn is_in(&self, id: u64) -> bool {
-        self.active.borrow().get(id).is_some()
-    }
-
-    /// Leaves a frame, and with it all that is inside. As `leave`.
-    fn leave_all_inside(&self, frame: u64) -> Vec<Scope> {
-        let mut active = self.active.borrow_mut();
-        // What is inside was entered later, so mostly there is nothing.
-        if active.last_place() == Some(frame) {
-            let _left = active.remove(frame);
-            return Vec::new();
-        }
-        let is_inside = |scope: &Scope| chain(&active, scope).any(|outer| outer.id == frame);
-        let inside: Vec<_> = active.values().filter(|scope| is_inside(scope)).map(|scope| scope.id).collect();
-        inside.into_iter().filter_map(|id| active.remove(id)).collect()
-    }
-
-    /// What it gives is dropped by the caller, outside of the borrow.
-    fn leave(&self, id: u64) -> Option<Scope> {
-        self.active.borrow_mut().remove(id)
-    }
-
-    fn take_asked(&self, id: u64) -> Option<Cancelled> {
-        let asked = self.active.borrow_mut().find(id)?.asked.take()?;
-        self.is_untaken.set(false);
-        Some(asked)
-    }
-
-    /// As `leave`: it gives the old one.
-    fn set_waker(&self, id: u64, waker: Option<Waker>) -> Option<Waker> {
-        let mut active = self.active.borrow_mut();
-        let scope = active.find(id)?;
-        std::mem::replace(&mut scope.waker, waker)
-    }
-
-    /// Polls what is inside of a scope, and gives what it raised.
-    fn poll<T>(&self, id: u64, poll: impl FnOnce() -> Poll<T>) -> (Poll<T>, Option<Cancelled>) {
-        struct Restore<'a>(&'a Scopes, Option<u64>);
-        impl Drop for Restore<'_> {
-            fn drop(&mut self) {
-                self.0.current.set(self.1);
-            }
-        }
-        // What another branch of the task raised is not ours.
-        let raised_elsewhere = self.raised.take();
-        let polled = {
-            let _restore = Restore(self, self.current.replace(Some(id)));
-            poll()
-        };
-        let raised = self.raised.replace(raised_elsewhere);
-        (polled, raised.map(|(_, cancelled)| cancelled))
-    }
-}
-
 /// A scope that a future is in, or what it raised. Plain data, so that the future is `Send` if what it holds is; the
 /// state lies in the task's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -509,16 +261,39 @@ struct Entered {
 }
 
 impl Entered {
-    fn begin(task: &TaskRef, catches: bool) -> Self {
-        let record: &TaskRecord = task.record();
-        Self { task: record.key(), number: record.rare().scopes.enter(catches) }
+    #[inline]
+    fn begin(here: &Here<'_>, catches: bool) -> Self {
+        Self { task: here.record.key(), number: here.rare.scopes.enter(catches) }
     }
 
     /// Is it a place in this task that was not left meanwhile?
-    fn is_of(&self, task: &TaskRef) -> bool {
-        let record: &TaskRecord = task.record();
-        self.task == record.key() && record.rare().scopes.is_in(self.number)
+    fn is_of(&self, here: &Here<'_>) -> bool {
+        self.task == here.record.key() && here.rare.scopes.is_in(self.number)
     }
+}
+
+/// The task whose step runs, with what is looked up in it.
+pub(crate) struct Here<'a> {
+    pub(crate) task: &'a TaskRef,
+    record: &'a TaskRecord,
+    pub(crate) rare: &'a Rare,
+}
+
+impl<'a> Here<'a> {
+    #[inline]
+    pub(crate) fn of(task: &'a TaskRef) -> Self {
+        let record: &TaskRecord = task.record();
+        Self { task, record, rare: record.rare() }
+    }
+}
+
+/// A future's place in the task that polls it now.
+pub(crate) struct Place {
+    /// The number of its scope.
+    pub(crate) scope: u64,
+    /// It was not in there till now.
+    pub(crate) is_new: bool,
+    is_asked: bool,
 }
 
 /// Leaves the scope when the future is done with or dropped.
@@ -526,21 +301,34 @@ impl Entered {
 struct Membership(Option<Entered>);
 
 impl Membership {
-    /// The scope, entered if this is the first poll in the task.
-    fn of(&mut self, task: &TaskRef) -> u64 {
-        match self.0 {
-            Some(entered) if entered.is_of(task) => entered.number,
-            _ => self.0.insert(Entered::begin(task, true)).number,
+    /// The place in the task, whose scope is entered if this is the first poll there.
+    #[inline]
+    fn of(&mut self, here: &Here<'_>) -> Place {
+        if let Some(entered) = self.0
+            && entered.task == here.record.key()
+            && let Some(is_asked) = here.rare.scopes.find(entered.number)
+        {
+            return Place { scope: entered.number, is_new: false, is_asked };
+        }
+        let entered = self.0.insert(Entered::begin(here, true));
+        Place { scope: entered.number, is_new: true, is_asked: false }
+    }
+
+    /// Leaves the scope, which is one of these.
+    #[inline]
+    fn leave_in(&mut self, scopes: &Scopes) {
+        if let Some(entered) = self.0.take() {
+            scopes.leave(entered.number);
         }
     }
 
     fn leave(&mut self) {
-        if let Some(entered) = self.0.take()
+        if let Some(entered) = self.0
             && let Some(task) = step::current()
         {
             let record: &TaskRecord = task.record();
             if entered.task == record.key() {
-                drop(record.rare().scopes.leave(entered.number));
+                self.leave_in(&record.rare().scopes);
             }
         }
     }
@@ -561,30 +349,29 @@ impl Frame {
     /// Polls what is inside, and gives what it raised.
     pub(crate) fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> (Poll<T>, Option<Cancelled>) {
         let Some(task) = step::current() else { return (poll(), None) };
+        let here = Here::of(&task);
         let number = match self.0 {
-            Some(entered) if entered.is_of(&task) => entered.number,
-            _ => self.0.insert(Entered::begin(&task, false)).number,
+            Some(entered) if entered.is_of(&here) => entered.number,
+            _ => self.0.insert(Entered::begin(&here, false)).number,
         };
-        task.record::<TaskRecord>().rare().scopes.poll(number, poll)
+        let (polled, raised) = here.rare.scopes.poll(number, poll);
+        (polled, raised.map(|said| said.cancelled))
     }
 
     /// Passes a request to the innermost scopes inside. False if there is none.
     pub(crate) fn ask(&self, request: &Cancelled) -> bool {
         let (Some(entered), Some(task)) = (self.0, step::current()) else { return false };
-        entered.is_of(&task)
-            && task
-                .record::<TaskRecord>()
-                .rare()
-                .scopes
-                .ask_inside(Some(&HashSet::from([entered.number])), request)
+        let here = Here::of(&task);
+        entered.is_of(&here) && here.rare.scopes.ask_all_inside(entered.number, request)
     }
 
     pub(crate) fn leave(&mut self) {
         if let Some(entered) = self.0.take()
             && let Some(task) = step::current()
-            && entered.is_of(&task)
+            && let here = Here::of(&task)
+            && entered.is_of(&here)
         {
-            drop(task.record::<TaskRecord>().rare().scopes.leave_all_inside(entered.number));
+            here.rare.scopes.leave_all_inside(entered.number);
         }
     }
 }
@@ -647,10 +434,43 @@ pin_project! {
     }
 }
 
-impl<F> CatchCancelled<F> {
-    /// Its number among the scopes of the task that polls it.
-    pub(crate) fn number(&self) -> Option<u64> {
-        self.membership.0.map(|entered| entered.number)
+impl<F: Future> CatchCancelled<F> {
+    /// Its place in the task that polls it.
+    #[inline]
+    pub(crate) fn enter(self: Pin<&mut Self>, here: &Here<'_>) -> Place {
+        self.project().membership.of(here)
+    }
+
+    /// Polls it in that place.
+    #[inline]
+    pub(crate) fn poll_in(
+        self: Pin<&mut Self>,
+        here: &Here<'_>,
+        Place { scope, is_asked, .. }: Place,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<F::Output, Cancelled>> {
+        let mut this = self.project();
+        let inner = this.future.as_mut().as_pin_mut().expect("polled after it was ready");
+        let scopes = &here.rare.scopes;
+        let mut raised = None;
+        if !is_asked {
+            let polled;
+            (polled, raised) = scopes.poll(scope, || inner.poll(cx));
+            if let Poll::Ready(value) = polled {
+                this.membership.leave_in(scopes);
+                this.future.set(None);
+                return Poll::Ready(Ok(value));
+            }
+            if raised.is_none() {
+                scopes.note_waker(scope, cx.waker(), here.task);
+                return Poll::Pending;
+            }
+        }
+        let cancelled = raised.map(|said| said.cancelled).or_else(|| scopes.take_asked(scope));
+        // Its destructors run outside of the scope.
+        this.membership.leave_in(scopes);
+        drop_cancelled(|| this.future.set(None));
+        Poll::Ready(Err(cancelled.expect("it was asked to stop")))
     }
 }
 
@@ -659,32 +479,13 @@ impl<F: Future> Future for CatchCancelled<F> {
 
     /// # Panics
     /// Polled again after it was ready.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let inner = this.future.as_mut().as_pin_mut().expect("polled after it was ready");
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(task) = step::current() else {
+            let inner = self.project().future.as_pin_mut().expect("polled after it was ready");
             return Poll::Ready(Ok(ready!(inner.poll(cx))));
         };
-        let scope = this.membership.of(&task);
-        let scopes = &task.record::<TaskRecord>().rare().scopes;
-        let mut cancelled = scopes.take_asked(scope);
-        if cancelled.is_none() {
-            let (polled, raised) = scopes.poll(scope, || inner.poll(cx));
-            if let Poll::Ready(value) = polled {
-                this.membership.leave();
-                this.future.set(None);
-                return Poll::Ready(Ok(value));
-            }
-            cancelled = raised;
-        }
-        let Some(cancelled) = cancelled else {
-            let is_own = TaskRef::from_waker(cx.waker()).is_some_and(|woken| woken == task);
-            drop(scopes.set_waker(scope, (!is_own).then(|| cx.waker().clone())));
-            return Poll::Pending;
-        };
-        // Its destructors run outside of the scope.
-        this.membership.leave();
-        drop_cancelled(|| this.future.set(None));
-        Poll::Ready(Err(cancelled))
+        let here = Here::of(&task);
+        let place = self.as_mut().enter(&here);
+        self.poll_in(&here, place, cx)
     }
 }

@@ -175,6 +175,13 @@ pub(crate) fn with_running<R>(look: impl FnOnce(&EventLoop) -> R) -> Result<R, N
     RUNNING.try_with(look).ok().flatten().ok_or(NoRunningLoop)
 }
 
+/// The loop of this number, if it is one of this thread's: mostly the one that runs.
+#[inline]
+pub(crate) fn find(id: u32) -> Option<EventLoop> {
+    let running = with_running(|running| (running.id() == id).then(|| running.clone()));
+    running.ok().flatten().or_else(|| find_owned(id))
+}
+
 /// Sets the running loop, and gives the one before.
 pub(crate) fn set_running(new: Option<EventLoop>) -> Option<EventLoop> {
     RUNNING.with(|running| running.replace(new))

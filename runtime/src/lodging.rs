@@ -93,13 +93,8 @@ impl<V> Lodging<V> {
         self.loop_id
     }
 
-    fn on_its_loop<R>(&self, mut act: impl FnMut(&Lodgers) -> R) -> Option<R> {
-        let on_running =
-            |running: &EventLoop| (running.id() == self.loop_id).then(|| act(&running.0.lodgers));
-        if let Ok(Some(done)) = current::with_running(on_running) {
-            return Some(done);
-        }
-        current::find_owned(self.loop_id).map(|own| act(&own.0.lodgers))
+    fn on_its_loop<R>(&self, act: impl FnOnce(&Lodgers) -> R) -> Option<R> {
+        current::find(self.loop_id).map(|own| act(&own.0.lodgers))
     }
 }
 

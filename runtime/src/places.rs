@@ -30,15 +30,6 @@ impl<T> Places<T> {
         self.line.push_back((place, Some(value)));
     }
 
-    pub(crate) fn get(&self, place: u64) -> Option<&T> {
-        let at = self.line.binary_search_by_key(&place, |(place, _)| *place).ok()?;
-        self.line[at].1.as_ref()
-    }
-
-    pub(crate) fn find(&mut self, place: u64) -> Option<&mut T> {
-        self.slot(place)?.as_mut()
-    }
-
     fn slot(&mut self, place: u64) -> Option<&mut Option<T>> {
         let at = self.line.binary_search_by_key(&place, |(place, _)| *place).ok()?;
         Some(&mut self.line[at].1)
@@ -97,10 +88,6 @@ impl<T> Places<T> {
         self.line.iter().filter_map(|(_, value)| value.as_ref())
     }
 
-    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.line.iter_mut().filter_map(|(_, value)| value.as_mut())
-    }
-
     pub(crate) fn into_values(self) -> impl Iterator<Item = T> {
         self.line.into_iter().filter_map(|(_, value)| value)
     }
@@ -128,8 +115,6 @@ mod tests {
         let mut places = Places::default();
         (1..=6).for_each(|place| places.push(place, place));
         assert_eq!((places.remove(2), places.remove(4), places.len()), (Some(2), Some(4), 4));
-        assert_eq!(places.find(4), None);
-        assert_eq!(places.find(5), Some(&mut 5));
         assert_eq!(places.pop(), Some((1, 1)));
         assert_eq!(places.values().next(), Some(&3), "the gap before it is gone");
         assert_eq!(places.into_values().collect::<Vec<_>>(), [3, 5, 6]);

@@ -14,6 +14,7 @@ use perloop_bridge::{Call, CallRef, Remote, TaskRef};
 use crate::current;
 use crate::event_loop::{EventLoop, Timer, run_callback};
 use crate::task::step;
+use crate::timeout;
 use crate::timers::{TimerKey, Timers};
 
 /// Gives up the turn: the task goes on behind everything that is ready now. asyncio's `sleep(0)`.
@@ -172,8 +173,8 @@ impl Sleeper {
     }
 }
 
-/// Sleepers whose time has come and whose turn has not. Each stays with its timer till then, so that it can still give
-/// up its sleep: it is not woken then, as it would take that for what it waits for by that time. In the ready list this
+/// Sleepers, and timeouts, whose time has come and whose turn has not. Each stays with its timer till then, so that it
+/// can still give up its sleep: it is not woken then, as it would take that for what it waits for by that time. In the ready list this
 /// stands once for each of them: no allocation at all.
 pub(crate) struct Risen {
     timers: Rc<RefCell<Timers<Timer>>>,
@@ -195,7 +196,14 @@ impl Risen {
 impl Call for Risen {
     fn call(self: Rc<Self>) {
         let Some(first) = self.queue.borrow_mut().pop_front() else { return };
-        let removed = self.timers.borrow_mut().remove(first);
+        let removed = {
+            let mut timers = self.timers.borrow_mut();
+            if let Some(limited) = timers.item_mut(first).and_then(Timer::expire) {
+                drop(timers);
+                return timeout::ask(limited, &self.timers, first);
+            }
+            timers.remove(first)
+        };
         match removed {
             Some(Timer::Task(task)) => task.wake(),
             Some(Timer::Waker(waker)) => waker.wake(),
@@ -205,9 +213,9 @@ impl Call for Risen {
 }
 
 impl Timer {
-    /// A sleeper stays with its timer after this has fired.
-    pub(crate) fn is_sleeper(&self) -> bool {
-        matches!(self, Self::Task(_) | Self::Waker(_))
+    /// Sleepers and timeouts stay with their timer after this has fired.
+    pub(crate) fn stays(&self) -> bool {
+        !matches!(self, Self::Callback(_))
     }
 
     fn of(cx: &Context<'_>) -> Self {
@@ -221,7 +229,7 @@ impl Timer {
         match self {
             Self::Task(task) => TaskRef::from_waker(cx.waker()).as_ref() == Some(task),
             Self::Waker(waker) => waker.will_wake(cx.waker()),
-            Self::Callback(_) | Self::Timeout(_) => false,
+            _ => false,
         }
     }
 }

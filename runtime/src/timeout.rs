@@ -3,21 +3,21 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use perloop_bridge::{Call, CallRef, Ready, TaskRef};
+use perloop_bridge::{Ready, Remote, TaskRef};
 use pin_project_lite::pin_project;
 
-use crate::cancel::{CatchCancelled, Raised, Scopes, catch_cancelled};
+use crate::cancel::{CatchCancelled, Here, Raised, catch_cancelled};
 use crate::current;
 use crate::errors::{TimedOut, TimeoutNotActive};
-use crate::event_loop::{EventLoop, Timer, WeakLoop};
-use crate::lodging::{Lodger, Lodging};
-use crate::task::{AnyTask, TaskRecord, step};
-use crate::timers::TimerKey;
+use crate::event_loop::{EventLoop, Timer};
+use crate::task::{AnyTask, Rare, TaskRecord, step};
+use crate::timers::{TimerKey, Timers};
 
 /// Runs `body`, and if it has not ended `delay` after the first poll, asks it to stop: asyncio's `timeout`. Without a
 /// delay it waits for ever. See [`TimeoutScope`] for a deadline that can be moved.
@@ -105,27 +105,19 @@ pub fn timeout_at<F: Future>(when: impl Into<Option<Duration>>, body: F) -> Time
 #[derive(Clone)]
 pub struct TimeoutScope(Rc<Scope>);
 
-pub(crate) struct Scope {
+struct Scope {
     stage: Cell<Stage>,
     deadline: Cell<Deadline>,
-    alarm: Cell<Alarm>,
-    /// Calls in the ready list that were taken back. They stand before all that are to count.
-    stale_calls: Cell<usize>,
-    entered: RefCell<Option<Entered>>,
 }
 
-/// | stage | what is true | left by |
-/// | --- | --- | --- |
-/// | `Created` | the body has not begun | the first poll |
-/// | `Active` | the body runs, and an alarm is set if there is a deadline | the alarm, the body's end |
-/// | `Expiring` | the task was asked to stop | the body's end |
-/// | `Ended` | the body has ended, without an expiry or after one | |
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Stage {
+    /// The body has not begun.
     Created,
-    Active,
-    Expiring,
-    Ended { expired: bool },
+    Active(Seat),
+    Ended {
+        expired: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -144,29 +136,67 @@ impl Deadline {
     fn at(when: impl Into<Option<Duration>>) -> Self {
         when.into().map_or(Self::Never, Self::At)
     }
+
+    /// One that does not depend on when the body began.
+    fn counted_from(self, now: Duration) -> Self {
+        match self {
+            Self::After(delay) => Self::At(now.saturating_add(delay)),
+            Self::Never | Self::At(_) => self,
+        }
+    }
+
+    fn when(self) -> Option<Duration> {
+        match self {
+            Self::At(when) => Some(when),
+            Self::Never | Self::After(_) => None,
+        }
+    }
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-enum Alarm {
-    #[default]
-    None,
-    /// It stands in the ready list.
-    Soon,
-    Timer(TimerKey),
+impl Timer {
+    /// The deadline has come: says who is to be [asked](ask). None if it is no timeout's.
+    pub(crate) fn expire(&mut self) -> Option<TaskRef> {
+        let (Self::Timeout(task) | Self::Expired(task) | Self::ExpiredTask(task)) = self else { return None };
+        let task = task.clone();
+        *self = Self::Expired(task.clone());
+        Some(task)
+    }
+
+    fn has_expired(&self) -> bool {
+        matches!(self, Self::Expired(_) | Self::ExpiredTask(_))
+    }
 }
 
-/// Where the body runs.
-struct Entered {
-    of: WeakLoop,
-    task: TaskRef,
+/// Asks what is inside of the scope to stop that has this timer. Foreign wakers hear of it, so nothing is borrowed.
+pub(crate) fn ask(task: TaskRef, timers: &RefCell<Timers<Timer>>, timer: TimerKey) {
+    let is_counted = match task.record::<TaskRecord>().rare().scopes.find_alarmed(timer) {
+        Some(scope) => step::cancel_inside(&task, scope),
+        // Its generator waits to be asked for more.
+        None => step::cancel(&task, None),
+    };
+    if !is_counted {
+        return;
+    }
+    if let Some(expired) = timers.borrow_mut().item_mut(timer) {
+        *expired = Timer::ExpiredTask(task);
+        return;
+    }
+    // One of them gave the body up.
+    AnyTask::new(task).uncancel();
+}
+
+/// Where a body sits while it runs: plain data, as the rest lies with the timer.
+#[derive(Debug, Clone, Copy)]
+struct Seat {
+    loop_id: u32,
+    timer: TimerKey,
     before: Before,
-    /// The body's number among the scopes of the task.
-    scope: Option<u64>,
-    /// The request at the deadline was one to the whole task.
-    is_counted: bool,
 }
+
+const ELSEWHERE: &str = "`timeout` is polled on the loop on which it began";
 
 /// What asked a task to stop when the body began there; more means that another one than this timeout does.
+#[derive(Debug, Clone, Copy)]
 struct Before {
     requests: usize,
     /// The scope around.
@@ -175,30 +205,124 @@ struct Before {
 }
 
 impl Before {
-    fn of(task: &TaskRef) -> Self {
-        let around = scopes(task).current();
-        let stops_around = scopes(task).stops_around(around);
-        Self { requests: AnyTask::new(task.clone()).cancelling(), around, stops_around }
+    #[inline]
+    fn of(rare: &Rare) -> Self {
+        let around = rare.scopes.current();
+        Self { requests: rare.cancel.requests(), around, stops_around: rare.scopes.stops_around(around) }
     }
 
-    fn is_all(&self, task: &TaskRef, requests: usize) -> bool {
-        requests <= self.requests && scopes(task).stops_around(self.around) <= self.stops_around
+    fn is_all(&self, record: &TaskRecord, requests: usize) -> bool {
+        requests <= self.requests && record.rare().scopes.stops_around(self.around) <= self.stops_around
     }
 }
 
-fn scopes(task: &TaskRef) -> &Scopes {
-    &task.record::<TaskRecord>().rare().scopes
+impl Seat {
+    /// The body begins, in a scope of the task. What comes along is the deadline, counted from now.
+    #[inline]
+    fn take(here: &Here<'_>, scope: u64, deadline: Deadline) -> (Self, Deadline) {
+        let running = current::get_running_loop().expect("a task's step runs");
+        let before = Before::of(here.rare);
+        let now = running.0.clock.time();
+        let deadline = deadline.counted_from(now);
+        let timer = set_alarm(&running, deadline, now, here.task.clone());
+        here.rare.scopes.set_alarm(scope, timer);
+        (Self { loop_id: running.id(), timer, before }, deadline)
+    }
+
+    /// The body goes on in another scope than before. If that is one of another task, this one is asked to stop.
+    fn follow(&mut self, here: &Here<'_>, scope: u64) {
+        let timers = self.timers().expect(ELSEWHERE);
+        here.rare.scopes.set_alarm(scope, self.timer);
+        let new = Timer::Timeout(here.task.clone());
+        let left = match timers.borrow_mut().item_mut(self.timer).expect(ELSEWHERE) {
+            Timer::Timeout(task) | Timer::Expired(task) | Timer::ExpiredTask(task) if task == here.task => {
+                return;
+            }
+            limit => mem::replace(limit, new),
+        };
+        self.before = Before::of(here.rare);
+        let has_expired = left.has_expired();
+        if let Timer::ExpiredTask(left) = left {
+            AnyTask::new(left).uncancel();
+        }
+        if has_expired {
+            ask(here.task.clone(), &timers, self.timer);
+        }
+    }
+
+    /// Those of its loop. None in another thread, and once the loop is gone.
+    fn timers(&self) -> Option<Rc<RefCell<Timers<Timer>>>> {
+        current::find(self.loop_id).map(|own| Rc::clone(&own.0.timers))
+    }
+
+    fn has_expired(&self) -> bool {
+        self.timers().is_some_and(|timers| {
+            timers.borrow_mut().item_mut(self.timer).is_some_and(|limit| limit.has_expired())
+        })
+    }
+
+    fn reschedule(&mut self, deadline: Deadline) {
+        let Some(own) = current::find(self.loop_id) else { return };
+        let removed = own.0.timers.borrow_mut().remove(self.timer);
+        let Some(Timer::Timeout(task)) = removed else { return };
+        let timer = set_alarm(&own, deadline, own.0.clock.time(), task.clone());
+        let scopes = &task.record::<TaskRecord>().rare().scopes;
+        if let Some(scope) = scopes.find_alarmed(self.timer) {
+            scopes.set_alarm(scope, timer);
+        }
+        self.timer = timer;
+    }
+
+    /// The body has ended. None in another thread than the loop's.
+    #[inline]
+    fn leave(&self) -> Option<Left> {
+        let own = current::find(self.loop_id)?;
+        let limit = own.0.timers.borrow_mut().remove(self.timer);
+        let (task, is_counted) = match limit {
+            Some(Timer::Expired(task)) => (task, false),
+            Some(Timer::ExpiredTask(task)) => (task, true),
+            // It is in time, or its loop was closed, and all timers went.
+            _ => return Some(Left { expired: false, is_own: false }),
+        };
+        let any = AnyTask::new(task);
+        let requests = if is_counted { any.uncancel() } else { any.cancelling() };
+        Some(Left { expired: true, is_own: self.before.is_all(any.record(), requests) })
+    }
+
+    /// As `leave`, in whatever thread.
+    fn give_up(self) {
+        if self.leave().is_none()
+            && let Some(remote) = Remote::find(self.loop_id)
+        {
+            // Its own loop does it. A closed loop has nothing to leave.
+            drop(remote.call(move || {
+                self.leave();
+            }));
+        }
+    }
+}
+
+/// How a scope was left.
+struct Left {
+    expired: bool,
+    /// The request that met the body was this scope's, and no other.
+    is_own: bool,
+}
+
+#[inline]
+fn set_alarm(own: &EventLoop, deadline: Deadline, now: Duration, task: TaskRef) -> TimerKey {
+    let when = deadline.when().unwrap_or(Duration::MAX);
+    if when > now {
+        return own.0.timers.borrow_mut().insert(when, Timer::Timeout(task));
+    }
+    let timer = own.0.timers.borrow_mut().insert_fired(Timer::Timeout(task));
+    own.0.home.push(Ready::Call(own.0.risen.with(timer)));
+    timer
 }
 
 impl TimeoutScope {
     fn new(deadline: Deadline) -> Self {
-        Self(Rc::new(Scope {
-            stage: Cell::new(Stage::Created),
-            deadline: Cell::new(deadline),
-            alarm: Cell::default(),
-            stale_calls: Cell::new(0),
-            entered: RefCell::default(),
-        }))
+        Self(Rc::new(Scope { stage: Cell::new(Stage::Created), deadline: Cell::new(deadline) }))
     }
 
     /// A scope that expires `delay` after its body begins, or never: asyncio's `timeout(delay)`.
@@ -241,7 +365,7 @@ impl TimeoutScope {
     /// ```
     #[must_use = "futures do nothing unless awaited"]
     pub fn run<F: Future>(&self, body: F) -> impl Future<Output = Result<F::Output, TimedOut>> + use<F> {
-        Limited::new(Shared { scope: self.clone(), has_begun: false }, body)
+        Limited::new(Shared { scope: self.clone(), is_inside: false }, body)
     }
 
     /// Moves the deadline, to a time of the loop's clock or to never. One that is past expires in the next turn:
@@ -258,14 +382,14 @@ impl TimeoutScope {
     /// assert_eq!(scope.reschedule(None), Err(TimeoutNotActive::default()));
     /// ```
     pub fn reschedule(&self, when: impl Into<Option<Duration>>) -> Result<(), TimeoutNotActive> {
-        if self.0.stage.get() != Stage::Active {
+        let Stage::Active(mut seat) = self.0.stage.get() else { return Err(TimeoutNotActive) };
+        if seat.has_expired() {
             return Err(TimeoutNotActive);
         }
-        self.take_back_alarm();
-        self.0.deadline.set(Deadline::at(when));
-        if let Some(own) = self.event_loop() {
-            self.set_alarm(&own, own.0.clock.time());
-        }
+        let deadline = Deadline::at(when);
+        self.0.deadline.set(deadline);
+        seat.reschedule(deadline);
+        self.0.stage.set(Stage::Active(seat));
         Ok(())
     }
 
@@ -283,7 +407,11 @@ impl TimeoutScope {
     /// # Ok::<(), perloop::RunError>(())
     /// ```
     pub fn expired(&self) -> bool {
-        matches!(self.0.stage.get(), Stage::Expiring | Stage::Ended { expired: true })
+        match self.0.stage.get() {
+            Stage::Created => false,
+            Stage::Active(seat) => seat.has_expired(),
+            Stage::Ended { expired } => expired,
+        }
     }
 
     /// Returns the deadline on the loop's clock: asyncio's `scope.when()`. None if there is none, or it is counted from
@@ -297,164 +425,63 @@ impl TimeoutScope {
     /// assert_eq!(TimeoutScope::after(Duration::from_secs(1)).when(), None);
     /// ```
     pub fn when(&self) -> Option<Duration> {
-        match self.0.deadline.get() {
-            Deadline::At(when) => Some(when),
-            Deadline::Never | Deadline::After(_) => None,
-        }
-    }
-
-    fn enter(&self) {
-        assert!(self.0.stage.get() == Stage::Created, "a timeout scope runs one body");
-        let task = step::current().expect("`timeout` is awaited in a perloop task");
-        let before = Before::of(&task);
-        let running = current::get_running_loop().expect("a task's step runs");
-        let now = running.0.clock.time();
-        if let Deadline::After(delay) = self.0.deadline.get() {
-            self.0.deadline.set(Deadline::At(now.saturating_add(delay)));
-        }
-        self.0.entered.replace(Some(Entered {
-            of: running.downgrade(),
-            task,
-            before,
-            scope: None,
-            is_counted: false,
-        }));
-        self.0.stage.set(Stage::Active);
-        self.set_alarm(&running, now);
-    }
-
-    /// The body may go on in another task than before, which is then the one to be asked to stop.
-    fn follow(&self) {
-        let task = step::current().expect("`timeout` is awaited in a perloop task");
-        let (left, was_counted) = {
-            let mut entered = self.0.entered.borrow_mut();
-            let Some(entered) = entered.as_mut().filter(|entered| entered.task != task) else { return };
-            entered.before = Before::of(&task);
-            entered.scope = None;
-            (std::mem::replace(&mut entered.task, task), std::mem::take(&mut entered.is_counted))
-        };
-        if was_counted {
-            AnyTask::new(left).uncancel();
-        }
-        if self.0.stage.get() == Stage::Expiring {
-            self.0.ask();
-        }
-    }
-
-    /// The body waits.
-    fn note_scope(&self, scope: Option<u64>) {
-        if let Some(entered) = self.0.entered.borrow_mut().as_mut() {
-            entered.scope = scope;
-        }
-    }
-
-    fn event_loop(&self) -> Option<EventLoop> {
-        self.0.entered.borrow().as_ref().and_then(|entered| entered.of.upgrade())
-    }
-
-    fn set_alarm(&self, own: &EventLoop, now: Duration) {
-        let Some(when) = self.when() else { return };
-        let scope = Rc::clone(&self.0);
-        if when <= now {
-            own.0.home.push(Ready::Call(CallRef(scope)));
-            self.0.alarm.set(Alarm::Soon);
-        } else {
-            let timer = own.0.timers.borrow_mut().insert(when, Timer::Timeout(scope));
-            self.0.alarm.set(Alarm::Timer(timer));
-        }
-    }
-
-    fn take_back_alarm(&self) {
-        let is_queued = match self.0.alarm.take() {
-            Alarm::None => false,
-            Alarm::Soon => true,
-            // One that is not there any more has fired, and its call is still to come.
-            Alarm::Timer(timer) => {
-                self.event_loop().is_some_and(|own| own.0.timers.borrow_mut().remove(timer).is_none())
-            }
-        };
-        if is_queued {
-            self.0.stale_calls.set(self.0.stale_calls.get() + 1);
-        }
-    }
-
-    /// The body has ended. True if the request that met it was this scope's, and no other.
-    fn leave(&self) -> bool {
-        self.take_back_alarm();
-        let entered = self.0.entered.take();
-        let has_expired = self.expired();
-        self.0.stage.set(Stage::Ended { expired: has_expired });
-        let Some(Entered { task, before, is_counted, .. }) = entered.filter(|_| has_expired) else {
-            return false;
-        };
-        let any = AnyTask::new(task.clone());
-        let requests = if is_counted { any.uncancel() } else { any.cancelling() };
-        before.is_all(&task, requests)
-    }
-}
-
-impl Call for Scope {
-    fn call(self: Rc<Self>) {
-        if let Some(stale) = self.stale_calls.get().checked_sub(1) {
-            self.stale_calls.set(stale);
-            return;
-        }
-        self.alarm.take();
-        self.stage.set(Stage::Expiring);
-        self.ask();
-    }
-}
-
-impl Scope {
-    fn ask(&self) {
-        let asked = self.entered.borrow().as_ref().map(|entered| (entered.task.clone(), entered.scope));
-        let Some((task, scope)) = asked else { return };
-        let is_counted = match scope {
-            Some(scope) => step::cancel_inside(&task, scope),
-            None => step::cancel(&task, None),
-        };
-        if let Some(entered) = self.entered.borrow_mut().as_mut() {
-            entered.is_counted = is_counted;
-        }
+        self.0.deadline.get().when()
     }
 }
 
 impl fmt::Debug for TimeoutScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (when, stage) = (self.when(), self.0.stage.get());
-        f.debug_struct("TimeoutScope").field("when", &when).field("stage", &stage).finish()
+        let is_active = matches!(self.0.stage.get(), Stage::Active(_));
+        f.debug_struct("TimeoutScope")
+            .field("when", &self.when())
+            .field("active", &is_active)
+            .field("expired", &self.expired())
+            .finish()
     }
 }
 
-/// A body's place in its scope, which it leaves when the body is done with or dropped.
+/// A body's place in its timeout, which it leaves when the body is done with or dropped.
 trait Membership {
-    /// Enters the scope, or goes on in it.
-    fn begin(&mut self) -> TimeoutScope;
+    /// The body is in this scope of the task from now on.
+    fn sit(&mut self, here: &Here<'_>, scope: u64);
 
-    /// As [`TimeoutScope::leave`].
+    /// The body has ended. True if the request that met it was this timeout's, and no other.
     fn end(&mut self) -> bool;
 }
 
-/// In a scope that others have as well.
+/// In a timeout that others have as well.
 #[derive(Debug)]
 struct Shared {
     scope: TimeoutScope,
-    has_begun: bool,
+    is_inside: bool,
 }
 
 impl Membership for Shared {
-    fn begin(&mut self) -> TimeoutScope {
-        if self.has_begun {
-            self.scope.follow();
-        } else {
-            self.scope.enter();
-            self.has_begun = true;
+    fn sit(&mut self, here: &Here<'_>, scope: u64) {
+        let Scope { stage, deadline } = &*self.scope.0;
+        match stage.get() {
+            Stage::Active(mut seat) if self.is_inside => {
+                seat.follow(here, scope);
+                stage.set(Stage::Active(seat));
+            }
+            Stage::Created => {
+                let (seat, counted) = Seat::take(here, scope, deadline.get());
+                deadline.set(counted);
+                stage.set(Stage::Active(seat));
+                self.is_inside = true;
+            }
+            Stage::Active(_) | Stage::Ended { .. } => panic!("a timeout scope runs one body"),
         }
-        self.scope.clone()
     }
 
     fn end(&mut self) -> bool {
-        std::mem::take(&mut self.has_begun) && self.scope.leave()
+        let Stage::Active(seat) = self.scope.0.stage.get() else { return false };
+        if !mem::take(&mut self.is_inside) {
+            return false;
+        }
+        let left = seat.leave().unwrap_or(Left { expired: false, is_own: false });
+        self.scope.0.stage.set(Stage::Ended { expired: left.expired });
+        left.is_own
     }
 }
 
@@ -464,42 +491,39 @@ impl Drop for Shared {
     }
 }
 
-/// In a scope that nobody else has: it lies on the loop, so that this is plain data.
+/// In a timeout that nobody else has, so that this is plain data.
 #[derive(Debug)]
-enum Own {
+struct Own(OwnStage);
+
+#[derive(Debug, Clone, Copy)]
+enum OwnStage {
     Before(Deadline),
-    Inside(Lodging<Scope>),
+    Inside(Seat),
     After,
 }
 
 impl Membership for Own {
-    fn begin(&mut self) -> TimeoutScope {
-        if let Self::Inside(lodging) = self {
-            let scope = lodging.get().map(TimeoutScope);
-            let scope = scope.expect("`timeout` is polled on the loop on which it began");
-            scope.follow();
-            return scope;
+    fn sit(&mut self, here: &Here<'_>, scope: u64) {
+        match &mut self.0 {
+            OwnStage::Before(deadline) => self.0 = OwnStage::Inside(Seat::take(here, scope, *deadline).0),
+            OwnStage::Inside(seat) => seat.follow(here, scope),
+            OwnStage::After => panic!("`timeout` polled after it was ready"),
         }
-        let Self::Before(deadline) = *self else { panic!("`timeout` polled after it was ready") };
-        let scope = TimeoutScope::new(deadline);
-        scope.enter();
-        let running = scope.event_loop().expect("it runs");
-        *self = Self::Inside(Lodging::new(&running, Rc::clone(&scope.0)));
-        scope
     }
 
     fn end(&mut self) -> bool {
-        match std::mem::replace(self, Self::After) {
-            Self::Inside(lodging) => lodging.get().is_some_and(|scope| TimeoutScope(scope).leave()),
-            Self::Before(_) | Self::After => false,
+        match mem::replace(&mut self.0, OwnStage::After) {
+            OwnStage::Inside(seat) => seat.leave().is_some_and(|left| left.is_own),
+            OwnStage::Before(_) | OwnStage::After => false,
         }
     }
 }
 
-impl Lodger for Scope {
-    fn leave(self: Rc<Self>) {
-        // Of one that was left this changes nothing.
-        TimeoutScope(self).leave();
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let OwnStage::Inside(seat) = self.0 {
+            seat.give_up();
+        }
     }
 }
 
@@ -525,7 +549,7 @@ pin_project! {
 
 impl<F: Future> Timeout<F> {
     fn new(deadline: Deadline, body: F) -> Self {
-        Self { limited: Limited::new(Own::Before(deadline), body) }
+        Self { limited: Limited::new(Own(OwnStage::Before(deadline)), body) }
     }
 }
 
@@ -561,17 +585,18 @@ impl<F: Future, M: Membership> Future for Limited<F, M> {
     type Output = Result<F::Output, TimedOut>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         if this.raised.is_said() {
             // Whoever hears it drops this.
             return Poll::Pending;
         }
-        let scope = this.membership.begin();
-        let mut body = this.body;
-        let Poll::Ready(ended) = body.as_mut().poll(cx) else {
-            scope.note_scope(body.number());
-            return Poll::Pending;
-        };
+        let task = step::current().expect("`timeout` is awaited in a perloop task");
+        let here = Here::of(&task);
+        let place = this.body.as_mut().enter(&here);
+        if place.is_new {
+            this.membership.sit(&here, place.scope);
+        }
+        let ended = ready!(this.body.poll_in(&here, place, cx));
         let is_own = this.membership.end();
         match ended {
             Ok(value) => Poll::Ready(Ok(value)),

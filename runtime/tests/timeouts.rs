@@ -6,10 +6,13 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::join;
+use futures_util::stream::FuturesUnordered;
 use perloop::{
-    AnyTask, EventLoop, TaskError, TimedOut, TimeoutNotActive, TimeoutScope, catch_cancelled, create_future,
-    create_task, current_task, ensure_future, get_running_loop, shield, sleep, timeout, wait_for, yield_now,
+    AnyTask, EventLoop, TaskError, TimedOut, TimeoutNotActive, TimeoutScope, async_gen, catch_cancelled,
+    create_future, create_task, current_task, ensure_future, get_running_loop, shield, sleep, timeout,
+    wait_for, yield_now,
 };
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -244,5 +247,48 @@ fn of_scopes_inside_each_other_the_outer_one_converts_beside_others_too() {
         sleep(10 * MOMENT).await;
         task.cancel();
         assert!(task.await.is_err_and(|error| error.is_cancelled()));
+    });
+}
+
+#[test]
+fn dropped_in_another_thread_a_timeout_takes_its_timer_along() {
+    in_virtual_time(async {
+        let mut limited = Box::pin(timeout(LONG, pending::<()>()));
+        assert!(poll_fn(|cx| Poll::Ready(limited.as_mut().poll(cx).is_pending())).await);
+        let running = get_running_loop().expect("it runs");
+        assert_eq!(running.next_deadline(), Some(LONG));
+        std::thread::spawn(move || drop(limited)).join().expect("it panics not");
+        yield_now().await;
+        yield_now().await;
+        assert_eq!(running.next_deadline(), None);
+    });
+}
+
+#[test]
+fn a_deadline_that_comes_between_two_asks_of_a_generator_is_its_tasks() {
+    in_virtual_time(async {
+        let task = create_task(async {
+            let numbers = async_gen(|y| async move {
+                let _ = timeout(MOMENT, y.yield_(1)).await;
+            });
+            assert_eq!(numbers.anext().await, Ok(Some(1)));
+            catch_cancelled(sleep(LONG)).await.is_err()
+        });
+        assert_eq!(task.await, Ok(true));
+        assert_eq!(now(), MOMENT);
+    });
+}
+
+#[test]
+fn of_many_timeouts_of_a_task_each_ends_its_own_branch_in_whatever_order() {
+    in_virtual_time(async {
+        let branch = |n: u32| async move {
+            let (deadline, needed) = (n * 37 % 100, n * 59 % 100);
+            let ended = timeout(MOMENT * deadline, sleep(MOMENT * needed)).await;
+            assert_eq!(ended.is_ok(), needed < deadline, "{n}");
+        };
+        let mut branches: FuturesUnordered<_> = (1..100).map(branch).collect();
+        while branches.next().await.is_some() {}
+        assert_eq!(this_task().cancelling(), 0);
     });
 }

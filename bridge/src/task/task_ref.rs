@@ -130,6 +130,24 @@ impl TaskRef {
         waker::task_of(waker)
     }
 
+    /// Says whether that waker wakes this task.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use std::task::Waker;
+    ///
+    /// let task = home.spawn(|| (), async {});
+    /// assert!(!task.is_woken_by(Waker::noop()));
+    /// ```
+    #[inline]
+    pub fn is_woken_by(&self, waker: &Waker) -> bool {
+        waker::is_of(waker, self.cell)
+    }
+
     /// Returns the loop's record of the task.
     ///
     /// # Panics

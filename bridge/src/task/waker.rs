@@ -63,6 +63,12 @@ pub(crate) fn borrowed(cell: CellPtr) -> ManuallyDrop<Waker> {
     ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
 }
 
+/// Does it wake the task of that cell?
+#[inline]
+pub(crate) fn is_of(waker: &Waker, cell: CellPtr) -> bool {
+    std::ptr::eq(waker.vtable(), &VTABLE) && cell_of(waker.data()) == cell
+}
+
 /// The task that a waker wakes, if it is one of this thread's.
 #[inline]
 pub(crate) fn task_of(waker: &Waker) -> Option<TaskRef> {

@@ -40,7 +40,6 @@ use crate::lodging::Lodgers;
 use crate::reactor::Reactor;
 use crate::sleep::Risen;
 use crate::task::{AnyTask, Seed, Task, TaskRecord};
-use crate::timeout::Scope;
 use crate::timers::Timers;
 use crate::wrap_future::Arrivals;
 
@@ -74,7 +73,12 @@ pub(crate) enum Timer {
     /// Another sleeper. It lies apart, so that a timer is two words.
     Waker(Box<Waker>),
     Callback(Rc<Once>),
-    Timeout(Rc<Scope>),
+    /// Who is to be asked to stop at a deadline. It stays with its timer, as the next two do, until the body has ended.
+    Timeout(TaskRef),
+    /// What is inside of the timeout's scope was asked to stop.
+    Expired(TaskRef),
+    /// So was the whole task, by a request that counts, and that the end of the body takes back.
+    ExpiredTask(TaskRef),
 }
 
 /// A reference to a loop that does not keep it.
@@ -92,7 +96,7 @@ pub(crate) struct LoopInner {
     handle: LoopHandle,
     pub(crate) clock: Clock,
     pub(crate) timers: Rc<RefCell<Timers<Timer>>>,
-    risen: Rc<Risen>,
+    pub(crate) risen: Rc<Risen>,
     /// None once the loop is closed.
     reactor: RefCell<Option<Reactor<CallRef>>>,
     /// The reactor's descriptor, under a number that stays when the reactor is rebuilt.

@@ -86,12 +86,11 @@ impl EventLoop {
         }
         let now = self.0.clock.time();
         loop {
-            let Some(fired) = self.0.timers.borrow_mut().fire_due(now, Timer::is_sleeper) else { return };
+            let Some(fired) = self.0.timers.borrow_mut().fire_due(now, Timer::stays) else { return };
             self.0.home.push(Ready::Call(match fired {
-                Fired::Stays(sleeper) => self.0.risen.with(sleeper),
+                Fired::Stays(timer) => self.0.risen.with(timer),
                 Fired::Item(Timer::Callback(once)) => CallRef(once),
-                Fired::Item(Timer::Timeout(scope)) => CallRef(scope),
-                Fired::Item(Timer::Task(_) | Timer::Waker(_)) => unreachable!("sleepers stay"),
+                Fired::Item(_) => unreachable!("the others stay"),
             }));
         }
     }

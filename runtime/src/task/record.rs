@@ -6,11 +6,12 @@ use std::rc::Rc;
 
 use perloop_bridge::{Panicked, Record};
 
-use crate::cancel::{CancelState, Scopes};
+use crate::cancel::CancelState;
 use crate::context::{self, Context};
 use crate::current;
 use crate::event_loop::{EventLoop, WeakLoop};
 use crate::exception::{ExceptionContext, ExceptionKind};
+use crate::scopes::Scopes;
 use crate::task::done::Waits;
 
 /// What comes along with a task's future, from the thread that hands it in.

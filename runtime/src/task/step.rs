@@ -90,18 +90,11 @@ pub(crate) fn run(event_loop: &EventLoop, task: &TaskRef) {
 fn deliver_or_poll(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord) {
     let has_begun = record.has_begun.replace(true);
     if let Some(rare) = record.rare_if_any()
-        && let came_late = rare.cancel.is_waiting()
-        && let Some(request) = rare.cancel.deliver()
+        && (rare.cancel.is_on_its_way() || rare.scopes.has_told())
+        && let Some(cancelled) = pass_on(record, rare, has_begun)
     {
-        let awaited_end = if came_late { awaited_end(record) } else { None };
-        let cancelled = awaited_end.unwrap_or(request);
-        if !has_begun || !rare.scopes.ask(&cancelled) {
-            end_cancelled(event_loop, task, cancelled);
-            return;
-        }
-    }
-    if let Some(rare) = record.rare_if_any() {
-        rare.scopes.pass_on_what_was_told();
+        end_cancelled(event_loop, task, cancelled);
+        return;
     }
     match task.poll() {
         Stepped::Ended { publish } => ended(event_loop, task, publish),
@@ -111,6 +104,22 @@ fn deliver_or_poll(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord) 
             }
         }
     }
+}
+
+/// Passes on to the future what it was asked. What nobody in it catches ends the task.
+fn pass_on(record: &TaskRecord, rare: &Rare, has_begun: bool) -> Option<Cancelled> {
+    let came_late = rare.cancel.is_waiting();
+    if let Some(request) = rare.cancel.deliver() {
+        let awaited_end = if came_late { awaited_end(record) } else { None };
+        let cancelled = awaited_end.unwrap_or(request);
+        if !has_begun || !rare.scopes.ask(&cancelled) {
+            return Some(cancelled);
+        }
+    }
+    if rare.scopes.has_told() {
+        rare.scopes.pass_on_what_was_told();
+    }
+    None
 }
 
 /// The future waits. Did it say that it ends cancelled, or is there a request that was made while it ran?

@@ -73,6 +73,21 @@ impl<T> Timers<T> {
     /// Adds a timer. With a deadline of `Duration::MAX` it never fires.
     pub(crate) fn insert(&mut self, deadline: Duration, item: T) -> TimerKey {
         let sequence = self.take_sequence();
+        let key = self.occupy(sequence, item);
+        match u64::try_from(deadline.as_nanos()) {
+            Ok(nanoseconds) => self.near.push(Near::new(nanoseconds, sequence, key.slot)),
+            Err(_) => self.far.push(Far { deadline, sequence, slot: key.slot }),
+        }
+        key
+    }
+
+    /// Adds a timer that has fired and left its item.
+    pub(crate) fn insert_fired(&mut self, item: T) -> TimerKey {
+        self.occupy(FIRED, item)
+    }
+
+    #[inline]
+    fn occupy(&mut self, sequence: u32, item: T) -> TimerKey {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { sequence, generation: 0, item: None });
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 timers")
@@ -81,12 +96,7 @@ impl<T> Timers<T> {
         occupied.sequence = sequence;
         occupied.item = Some(item);
         self.pending += 1;
-        let generation = occupied.generation;
-        match u64::try_from(deadline.as_nanos()) {
-            Ok(nanoseconds) => self.near.push(Near::new(nanoseconds, sequence, slot)),
-            Err(_) => self.far.push(Far { deadline, sequence, slot }),
-        }
-        TimerKey { slot, generation }
+        TimerKey { slot, generation: occupied.generation }
     }
 
     /// Cancels a timer and gives back its item, or `None` if it went when it fired, or has been removed already.
@@ -102,6 +112,11 @@ impl<T> Timers<T> {
     pub(crate) fn get_mut(&mut self, key: TimerKey) -> Option<&mut T> {
         let slot = self.occupied(key)?;
         slot.item.as_mut().filter(|_| slot.sequence != FIRED)
+    }
+
+    /// The item of a timer that has not been removed, fired or not.
+    pub(crate) fn item_mut(&mut self, key: TimerKey) -> Option<&mut T> {
+        self.occupied(key)?.item.as_mut()
     }
 
     /// Returns the earliest deadline, unless no timer will ever fire.
@@ -307,6 +322,17 @@ mod tests {
         assert_eq!((timers.remove(first), timers.remove(first)), (Some("first"), None));
         assert_eq!(timers.take_all(), ["second"]);
         assert_eq!((timers.remove(second), timers.len()), (None, 0));
+    }
+
+    #[test]
+    fn one_that_was_made_fired_is_as_one_that_has_fired() {
+        let mut timers = Timers::new();
+        let fired = timers.insert_fired("now");
+        assert_eq!((timers.next_deadline(), timers.pop_due(seconds(1))), (None, None));
+        assert_eq!(timers.get_mut(fired), None);
+        assert_eq!(timers.item_mut(fired), Some(&mut "now"));
+        assert_eq!(timers.remove(fired), Some("now"));
+        assert_eq!(timers.item_mut(fired), None);
     }
 
     #[test]
