@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::bell::Bell;
@@ -13,7 +14,7 @@ use crate::deadlock;
 use crate::errors::FutureError;
 use crate::future::CrossThreadFuture;
 use crate::inbox::{Asleep, Batch};
-use crate::ready::{Ready, ReadyList};
+use crate::ready::{Call, Ready, ReadyList};
 use crate::remote::Remote;
 use crate::sync::{count_forks, this_thread};
 use crate::task::{Cell, CellPtr, Record, TaskList, TaskRef, VTable};
@@ -441,6 +442,32 @@ impl Home {
             }
             entry
         })
+    }
+
+    /// Says whether a callback is the last of what is ready, so that it can do one thing more when its turn comes.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use std::rc::Rc;
+    /// use perloop_bridge::{Call, CallRef, Ready};
+    ///
+    /// struct Nothing;
+    /// impl Call for Nothing {
+    ///     fn call(self: Rc<Self>) {}
+    /// }
+    /// let (first, last) = (Rc::new(Nothing), Rc::new(Nothing));
+    /// home.push(Ready::Call(CallRef(first.clone())));
+    /// assert!(home.ends_with(&first) && !home.ends_with(&last));
+    /// home.push(Ready::Call(CallRef(last.clone())));
+    /// assert!(home.ends_with(&last) && !home.ends_with(&first));
+    /// ```
+    #[inline]
+    pub fn ends_with<C: Call>(&self, call: &Rc<C>) -> bool {
+        self.core.on_home(|home| home.ready.ends_with(call))
     }
 
     /// Returns how many entries are ready: what a turn runs is what was ready when it began.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
+use std::ptr;
 use std::rc::Rc;
 
 use crate::task::TaskRef;
@@ -139,6 +140,12 @@ impl ReadyList {
             Entry::Handed(call) => Ready::Handed(call),
             Entry::Call => Ready::Call(pop_front(&mut self.calls)?),
         })
+    }
+
+    #[inline]
+    pub(crate) fn ends_with<C: Call>(&self, call: &Rc<C>) -> bool {
+        let is_it = |last: &CallRef| ptr::addr_eq(Rc::as_ptr(&last.0), Rc::as_ptr(call));
+        matches!(self.entries.back(), Some(Entry::Call)) && self.calls.back().is_some_and(is_it)
     }
 
     #[inline]

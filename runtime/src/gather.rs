@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use perloop_bridge::Panicked;
 
+use crate::cancel::Cancelled;
 use crate::current;
 use crate::errors::{TaskError, WrongLoop};
 use crate::event_loop::EventLoop;
@@ -173,24 +174,29 @@ struct Gathering<A: Awaitable, X, T> {
     kept: RefCell<Vec<Option<X>>>,
     unfinished: Cell<usize>,
     is_cancel_requested: Cell<bool>,
+    /// The request that the one in the last place met.
+    last_ended_by: Cell<Option<Cancelled>>,
     sort: Sort<A, X, T>,
     collect: Cell<Option<Collect<X, T>>>,
     sink: Sink<T>,
 }
 
-/// What was given, by place; what was given before is waited for where it stood first.
+/// What was given, by place, until it has ended; what was given before is waited for where it stood first.
 struct Children<A> {
-    given: Vec<A>,
+    given: RefCell<Vec<Option<A>>>,
     /// By the place where it stood first, where it stands again.
     again: HashMap<usize, Vec<usize>>,
     /// The places of all repetitions, in ascending order.
     repetitions: Vec<usize>,
+    count: usize,
 }
 
 impl<A: Awaitable> Children<A> {
     fn new(several: impl IntoIterator<Item = A>) -> Self {
+        let given: Vec<Option<A>> = several.into_iter().map(Some).collect();
+        let count = given.len();
         let mut children =
-            Self { given: several.into_iter().collect(), again: HashMap::new(), repetitions: Vec::new() };
+            Self { given: RefCell::new(given), again: HashMap::new(), repetitions: Vec::new(), count };
         if !A::IS_UNIQUE {
             children.find_repetitions();
         }
@@ -199,7 +205,8 @@ impl<A: Awaitable> Children<A> {
 
     fn find_repetitions(&mut self) {
         let mut known: HashMap<usize, usize> = HashMap::new();
-        for (place, given) in self.given.iter().enumerate() {
+        for (place, given) in self.given.get_mut().iter().enumerate() {
+            let Some(given) = given else { continue };
             let first = *known.entry(given.inside().0.key()).or_insert(place);
             if first != place {
                 self.again.entry(first).or_default().push(place);
@@ -210,16 +217,36 @@ impl<A: Awaitable> Children<A> {
 
     /// The places at which something stands first.
     fn places(&self) -> impl DoubleEndedIterator<Item = usize> {
-        (0..self.given.len()).filter(|place| self.repetitions.binary_search(place).is_err())
+        (0..self.count).filter(|place| self.repetitions.binary_search(place).is_err())
     }
 
-    fn awaited(&self, place: usize) -> Awaited {
-        self.given[place].inside().0
+    fn awaited(&self, place: usize) -> Option<Awaited> {
+        self.given.borrow()[place].as_ref().map(|given| given.inside().0)
     }
 
-    /// Each child once.
-    fn all(&self) -> impl DoubleEndedIterator<Item = Awaited> {
-        self.places().map(|place| self.awaited(place))
+    /// Looks at each child that is left, once. It must not call foreign code.
+    fn each(&self, mut look: impl FnMut(usize, Awaited)) {
+        for (place, given) in self.given.borrow().iter().enumerate() {
+            if let Some(given) = given
+                && self.repetitions.binary_search(&place).is_err()
+            {
+                look(place, given.inside().0);
+            }
+        }
+    }
+
+    fn find(&self, is_it: impl Fn(&Awaited) -> bool) -> Option<Awaited> {
+        self.given.borrow().iter().flatten().map(|given| given.inside().0).find(is_it)
+    }
+
+    /// Each child that is left, once.
+    fn all(&self) -> impl Iterator<Item = Awaited> {
+        self.places().filter_map(|place| self.awaited(place))
+    }
+
+    /// It has ended, and its memory goes as soon as its outcome is read.
+    fn take(&self, place: usize) -> Option<A> {
+        self.given.borrow_mut()[place].take()
     }
 }
 
@@ -238,8 +265,9 @@ pub(crate) fn gather_by<A: Awaitable + 'static, X: 'static, T: 'static>(
         return gather;
     }
     let gathering = Rc::new(Gathering {
-        unfinished: Cell::new(children.given.len() - children.repetitions.len()),
-        kept: RefCell::new(std::iter::repeat_with(|| None).take(children.given.len()).collect()),
+        unfinished: Cell::new(children.count - children.repetitions.len()),
+        kept: RefCell::new(std::iter::repeat_with(|| None).take(children.count).collect()),
+        last_ended_by: Cell::default(),
         children,
         is_cancel_requested: Cell::new(false),
         sort,
@@ -254,12 +282,12 @@ pub(crate) fn gather_by<A: Awaitable + 'static, X: 'static, T: 'static>(
 /// The children's loop; of nothing the current one. If they have several, one that can say it.
 fn loop_of<A: Awaitable>(children: &Children<A>) -> (EventLoop, Result<(), WrongLoop>) {
     let here = || current::get_event_loop().unwrap_or_else(|error| panic!("gather: {error}"));
-    let Some(first) = children.given.first() else { return (here(), Ok(())) };
-    let loop_id = first.inside().0.loop_id();
+    let Some(first) = children.find(|_| true) else { return (here(), Ok(())) };
+    let loop_id = first.loop_id();
     let found = current::find_owned(loop_id);
     // What belongs to a loop that is gone and has not ended never does.
     let is_elsewhere = |child: &Awaited| child.loop_id() != loop_id || found.is_none() && !child.done();
-    let other = children.all().find(is_elsewhere);
+    let other = children.find(is_elsewhere);
     let own = found.unwrap_or_else(here);
     let checked = other.map_or(Ok(()), |other| own.check_owns(other.loop_id()));
     (own, checked)
@@ -268,28 +296,34 @@ fn loop_of<A: Awaitable>(children: &Children<A>) -> (EventLoop, Result<(), Wrong
 impl<A: Awaitable + 'static, X: 'static, T: 'static> Gathering<A, X, T> {
     /// Those that are done count at once, after all others were seen.
     fn begin(self: &Rc<Self>) {
-        if self.children.given.is_empty() {
+        if self.children.count == 0 {
             self.finish();
         }
         let this: Weak<Self> = Rc::downgrade(self);
         // It does not hold this.
         let ends = Ends::new(this);
         let mut done = Vec::new();
-        for place in self.children.places() {
-            let child = self.children.awaited(place);
+        self.children.each(|place, child| {
             if child.done() {
                 done.push(place);
             } else {
                 child.watch(Watch::OneOf(Rc::clone(&ends), place));
             }
-        }
+        });
         done.into_iter().for_each(|place| self.one_ended(place));
     }
 
     /// What it gave goes to a place of it. False if that was the end of it all.
     fn keep(&self, place: usize) -> bool {
+        let Some(child) = self.children.take(place) else { return true };
         // Also of no use it counts as having been asked for.
-        match (self.sort)(self.children.given[place].read()) {
+        let outcome = child.read();
+        if let Err(TaskError::Cancelled(by)) = &outcome
+            && self.children.places().next_back() == Some(place)
+        {
+            self.last_ended_by.set(Some(by.clone()));
+        }
+        match (self.sort)(outcome) {
             Ok(kept) => {
                 let _none = self.kept.borrow_mut()[place].replace(kept);
                 true
@@ -304,8 +338,8 @@ impl<A: Awaitable + 'static, X: 'static, T: 'static> Gathering<A, X, T> {
     /// All have ended.
     fn finish(&self) {
         if self.is_cancel_requested.get() {
-            let last = self.children.all().next_back().and_then(|child| child.ended_by());
-            return self.end(Err(TaskError::Cancelled(last.unwrap_or_default())));
+            let cancelled = self.last_ended_by.take().unwrap_or_default();
+            return self.end(Err(TaskError::Cancelled(cancelled)));
         }
         if let Some(collect) = self.collect.take() {
             let kept = self.kept.take().into_iter().flatten().collect();
@@ -325,8 +359,9 @@ impl<A: Awaitable + 'static, X: 'static, T: 'static> Gathering<A, X, T> {
 impl<A: Awaitable + 'static, X: 'static, T: 'static> HearsEnds for Gathering<A, X, T> {
     fn one_ended(&self, place: usize) {
         self.unfinished.set(self.unfinished.get() - 1);
-        let again = self.children.again.get(&place).into_iter().flatten();
-        let is_open = [place].iter().chain(again).all(|place| self.keep(*place));
+        let again = self.children.again.get(&place);
+        let is_open =
+            self.keep(place) && again.is_none_or(|again| again.iter().all(|place| self.keep(*place)));
         if is_open && self.unfinished.get() == 0 {
             self.finish();
         }

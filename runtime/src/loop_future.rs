@@ -267,9 +267,9 @@ pub(crate) fn poll_done(
         drop(waiting.take());
         return Poll::Ready(Ok(()));
     }
-    match waiting.as_deref_mut() {
-        Some(Waiting::Misuse(error)) => return Poll::Ready(Err(error.clone())),
-        Some(waiting) => waiting.renew(cx),
+    match waiting.as_deref_mut().map(|waiting| waiting.renew(cx)) {
+        Some(Ok(())) => {}
+        Some(Err(misuse)) => return Poll::Ready(Err(misuse)),
         None => *waiting = Some(Box::new(Waiting::enter(awaited, cx))),
     }
     Poll::Pending

@@ -1,6 +1,6 @@
 //! `gather` and its kin: values in order, the first failure, requests, what is left behind.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -199,4 +199,33 @@ fn what_a_loop_that_is_gone_left_unfinished_is_no_wait_without_an_end() {
         assert!(matches!(gathered, Err(TaskError::WrongLoop(_))), "{gathered:?}");
         assert_eq!(gather([done]).await, Ok(vec![2]), "an outcome that is there is read from anywhere");
     });
+}
+
+#[test]
+fn what_became_ready_between_two_ends_runs_between_them() {
+    let done_when_it_ran = |is_between: bool| {
+        perloop::run(async move {
+            let (first, second) = (create_future(), create_future());
+            let both = Rc::new(gather([first.clone(), second.clone()]));
+            let seen = Rc::new(Cell::new(None));
+            let look = {
+                let (both, seen) = (Rc::clone(&both), Rc::clone(&seen));
+                move || seen.set(Some(both.done()))
+            };
+            let running = perloop::get_running_loop().expect("it runs");
+            first.set_result(1).expect("not set before");
+            if is_between {
+                running.call_soon(look).expect("open");
+                second.set_result(2).expect("not set before");
+            } else {
+                second.set_result(2).expect("not set before");
+                running.call_soon(look).expect("open");
+            }
+            yield_now().await;
+            assert!(both.done(), "both were heard of in one turn");
+            seen.get()
+        })
+    };
+    assert_eq!(done_when_it_ran(true).expect("it runs"), Some(false));
+    assert_eq!(done_when_it_ran(false).expect("it runs"), Some(true));
 }

@@ -51,6 +51,8 @@ pub(crate) const FAILED: u32 = 1 << 11;
 pub(crate) const PUBLISHED: u32 = 1 << 12;
 /// The output was given to who asked at home.
 pub(crate) const TAKEN: u32 = 1 << 13;
+/// The body was polled, or dropped, at least once.
+pub(crate) const BEGUN: u32 = 1 << 14;
 
 /// References that the home thread has, and its flags. Read and written by the home thread alone (rule 4).
 pub(crate) struct Local(UnsafeCell<Fields>);

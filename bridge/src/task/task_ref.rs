@@ -12,7 +12,7 @@ use crate::ready::Ready;
 use crate::sync::this_thread;
 use crate::task::cell::Polled;
 use crate::task::local::{
-    ABANDONED, ADOPTED, CALL, DRAINED, ENDED, FAILED, IN_HAND, PUBLISHED, QUEUED, RELEASED, RUNNING,
+    ABANDONED, ADOPTED, BEGUN, CALL, DRAINED, ENDED, FAILED, IN_HAND, PUBLISHED, QUEUED, RELEASED, RUNNING,
     SUBMITTED, TAKEN, WAITS_ELSEWHERE,
 };
 use crate::task::{Birth, Cell, CellPtr, Local, Record, State, VTable, publish, waker};
@@ -263,6 +263,24 @@ impl TaskRef {
         self.local().has(WAITS_ELSEWHERE)
     }
 
+    /// Says whether its body was ever polled, or was ended before that.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// let task = home.spawn(|| (), std::future::pending::<()>());
+    /// assert!(!task.has_begun());
+    /// let _ = task.poll();
+    /// assert!(task.has_begun());
+    /// ```
+    #[inline]
+    pub fn has_begun(&self) -> bool {
+        self.local().has(BEGUN)
+    }
+
     /// Says whether its body is on this thread's stack, being polled or dropped.
     ///
     /// # Examples
@@ -501,6 +519,7 @@ impl TaskRef {
         let local = self.local();
         assert!(local.has(ADOPTED) && !local.has(ENDED), "there is a body to poll or to drop");
         assert!(local.raise(RUNNING), "the body is being polled or dropped");
+        local.set(BEGUN);
     }
 
     /// Drops the body where it stands, and makes `error` the outcome.

@@ -9,7 +9,7 @@ use perloop_bridge::{Panicked, TaskRef};
 use crate::cancel::Cancelled;
 use crate::context;
 use crate::loop_future::{AnyState, LoopFuture};
-use crate::task::done::{Placed, Watch, Watchers};
+use crate::task::done::{Placed, Watch};
 use crate::task::{AnyTask, Task, TaskRecord};
 
 use sealed::{Inside, Sealed};
@@ -124,17 +124,16 @@ impl Awaited {
     }
 
     pub(crate) fn watch(&self, watch: Watch) -> u64 {
-        self.with_watchers(|watchers| watchers.add(watch))
+        match self {
+            Self::Task(task) => task.record::<TaskRecord>().watch(watch),
+            Self::Future(future) => future.core().watchers().add(watch),
+        }
     }
 
     pub(super) fn unwatch(&self, place: u64) -> Option<Watch> {
-        self.with_watchers(|watchers| watchers.remove(place))
-    }
-
-    fn with_watchers<R>(&self, use_them: impl FnOnce(&Watchers) -> R) -> R {
         match self {
-            Self::Task(task) => use_them(&task.record::<TaskRecord>().waits().watchers),
-            Self::Future(future) => use_them(future.core().watchers()),
+            Self::Task(task) => task.record::<TaskRecord>().unwatch(place),
+            Self::Future(future) => future.core().watchers().remove(place),
         }
     }
 
@@ -159,7 +158,10 @@ impl Awaited {
 
     /// A shield around it was cancelled, so that nobody may ask for its failure.
     pub(crate) fn note_cancelled_shield(&self) {
-        self.with_watchers(Watchers::add_shield);
+        match self {
+            Self::Task(task) => task.record::<TaskRecord>().waits().watchers.add_shield(),
+            Self::Future(future) => future.core().watchers().add_shield(),
+        }
     }
 
     /// False: it was not there any more.

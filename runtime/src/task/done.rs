@@ -10,13 +10,14 @@ use std::task::{Context, Waker};
 
 use perloop_bridge::{Call, CallRef, Ready, TaskRef};
 
+use crate::context;
 use crate::current;
 use crate::errors::TaskError;
 use crate::event_loop::{EventLoop, run_callback, run_callback_of};
 use crate::nested_drop::drop_nested;
-use crate::places::Places;
 use crate::shield;
 use crate::task::awaited::Awaited;
+use crate::task::few::Few;
 use crate::task::{TaskRecord, step};
 
 /// One who waits.
@@ -76,13 +77,16 @@ pub(crate) trait HearsEnds {
     fn one_ended(&self, number: usize);
 }
 
-/// The ends of several, on their way to who hears of them. In the ready list it stands once for each: one allocation
-/// for all of them.
+/// The ends of several, on their way to who hears of them: one allocation for all. In the ready list it stands once for
+/// those that are queued with nothing between them, since nothing could come between their callbacks.
 pub(crate) struct Ends {
     to: Weak<dyn HearsEnds>,
-    /// In the order in which they are queued.
+    /// In the order in which they are queued, with `NEXT_ENTRY` between those of different entries.
     queued: RefCell<VecDeque<usize>>,
 }
+
+/// No number of an end.
+const NEXT_ENTRY: usize = usize::MAX;
 
 impl Ends {
     pub(crate) fn new(to: Weak<dyn HearsEnds>) -> Rc<Self> {
@@ -90,16 +94,32 @@ impl Ends {
     }
 
     fn queue(self: Rc<Self>, event_loop: &EventLoop, number: usize) {
-        self.queued.borrow_mut().push_back(number);
-        event_loop.0.home.push(Ready::Call(CallRef(self)));
+        let home = &event_loop.0.home;
+        let mut queued = self.queued.borrow_mut();
+        if home.ends_with(&self) {
+            return queued.push_back(number);
+        }
+        queued.extend([NEXT_ENTRY, number]);
+        drop(queued);
+        home.push(Ready::Call(CallRef(self)));
+    }
+
+    /// The next one of the entry whose turn it is.
+    fn next(&self) -> Option<usize> {
+        let mut queued = self.queued.borrow_mut();
+        if *queued.front()? == NEXT_ENTRY { None } else { queued.pop_front() }
     }
 }
 
 impl Call for Ends {
     fn call(self: Rc<Self>) {
-        let number = self.queued.borrow_mut().pop_front();
-        if let (Some(number), Some(to)) = (number, self.to.upgrade()) {
-            to.one_ended(number);
+        // What stands before its numbers.
+        let begun = self.queued.borrow_mut().pop_front();
+        debug_assert_eq!(begun, Some(NEXT_ENTRY));
+        while let Some(number) = self.next() {
+            let Some(to) = self.to.upgrade() else { continue };
+            run_callback(|| to.one_ended(number));
+            context::clear();
         }
     }
 }
@@ -109,40 +129,56 @@ impl Call for Ends {
 pub(crate) struct Waits {
     pub(crate) watchers: Watchers,
     pub(crate) awaits: AwaitedTasks,
+    /// The await of the task by its [`Task`](crate::Task), of which there is one.
+    handle: RefCell<Option<Wait>>,
 }
 
-/// The list. Most tasks have one watcher or none.
-#[derive(Default)]
+impl Waits {
+    /// The task is awaited by its handle, and has not ended.
+    pub(super) fn poll_handle(&self, awaited: &Awaited, cx: &Context<'_>) -> Result<(), TaskError> {
+        let goes_on = self.handle.borrow().as_ref().map(|wait| wait.goes_on(cx)).transpose()?;
+        let wait = match goes_on {
+            Some(true) => return Ok(()),
+            Some(false) => Wait::begin(awaited, cx),
+            None => Wait::enter(awaited, cx),
+        };
+        let old = self.handle.replace(Some(wait));
+        old.into_iter().for_each(|old| old.leave(awaited));
+        Ok(())
+    }
+
+    /// Its handle awaits it no more.
+    pub(super) fn leave_handle(&self, awaited: impl FnOnce() -> Awaited) {
+        let wait = self.handle.take();
+        if let Some(wait) = wait {
+            wait.leave(&awaited());
+        }
+    }
+}
+
+/// The first place in the list of a task: who has that lies in the [table](super::first).
+pub(super) const FIRST: u64 = 1;
+
+/// The list. Most have one watcher or none.
 pub(crate) struct Watchers {
-    first: RefCell<Option<(u64, Watch)>>,
-    others: RefCell<Places<Watch>>,
-    places: Cell<u64>,
+    list: RefCell<Few<Watch>>,
     /// The place of [`Watch::Shield`]; zero is none's.
     shield: Cell<u64>,
 }
 
+impl Default for Watchers {
+    fn default() -> Self {
+        Self { list: RefCell::new(Few::after(FIRST)), shield: Cell::new(0) }
+    }
+}
+
 impl Watchers {
     pub(super) fn add(&self, watch: Watch) -> u64 {
-        let place = self.places.get() + 1;
-        self.places.set(place);
-        if place == 1 {
-            self.first.replace(Some((place, watch)));
-        } else {
-            self.others.borrow_mut().push(place, watch);
-        }
-        place
+        self.list.borrow_mut().add(watch)
     }
 
     pub(super) fn remove(&self, place: u64) -> Option<Watch> {
-        if place == 1 {
-            return self.first.take().map(|(_, watch)| watch);
-        }
-        self.others.borrow_mut().remove(place)
-    }
-
-    fn take_all(&self) -> impl Iterator<Item = Watch> + use<> {
-        let first = self.first.take().map(|(_, watch)| watch);
-        first.into_iter().chain(self.others.take().into_values())
+        self.list.borrow_mut().remove(place)
     }
 
     /// A failure is told to the exception handler once, at the place of the shield that was cancelled last.
@@ -153,18 +189,18 @@ impl Watchers {
 
     /// The end: queues them all, in order.
     pub(crate) fn wake_all(&self, event_loop: &EventLoop, ended: &Awaited) {
-        let (first, others) = (self.first.take(), self.others.take());
-        if let Some((_, first)) = first {
+        let (first, others) = self.list.borrow_mut().take_all();
+        if let Some(first) = first {
             first.wake(event_loop, ended);
         }
-        for other in others.into_values() {
+        for other in others {
             other.wake(event_loop, ended);
         }
     }
 }
 
 impl Watch {
-    fn wake(self, event_loop: &EventLoop, ended: &Awaited) {
+    pub(super) fn wake(self, event_loop: &EventLoop, ended: &Awaited) {
         match self {
             Self::Task(task) => task.wake(),
             // Foreign code, which may panic: it is no part of the end itself.
@@ -179,7 +215,8 @@ impl Watch {
 impl Drop for Watchers {
     /// The loop was closed, or the last handle dropped, before the end. Each of them is foreign code, and may panic.
     fn drop(&mut self) {
-        for watch in self.take_all() {
+        let (first, others) = self.list.get_mut().take_all();
+        for watch in first.into_iter().chain(others) {
             run_callback(|| drop_nested(watch));
         }
     }
@@ -187,7 +224,7 @@ impl Drop for Watchers {
 
 impl fmt::Debug for Watchers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Watchers({} ever)", self.places.get())
+        write!(f, "Watchers({})", self.list.borrow().len())
     }
 }
 
@@ -234,44 +271,42 @@ pub(super) fn add_callback(awaited: &Awaited, callback: Callback) -> u64 {
     0
 }
 
-/// What a task waits for, to which a request to cancel it is passed on.
-#[derive(Debug, Default)]
-pub(crate) struct AwaitedTasks {
-    /// Each with the scope in which it is awaited.
-    list: RefCell<Places<(Awaited, Option<u64>)>>,
-    places: Cell<u64>,
+/// What a task waits for, to which a request to cancel it is passed on. Each with the scope in which it is awaited.
+#[derive(Debug)]
+pub(crate) struct AwaitedTasks(RefCell<Few<(Awaited, Option<u64>)>>);
+
+impl Default for AwaitedTasks {
+    fn default() -> Self {
+        Self(RefCell::new(Few::after(0)))
+    }
 }
 
 impl AwaitedTasks {
     fn add(&self, awaited: Awaited, scope: Option<u64>) -> u64 {
-        let place = self.places.get() + 1;
-        self.places.set(place);
-        self.list.borrow_mut().push(place, (awaited, scope));
-        place
+        self.0.borrow_mut().add((awaited, scope))
     }
 
     fn remove(&self, place: u64) {
-        let _removed = self.list.borrow_mut().remove(place);
+        let _removed = self.0.borrow_mut().remove(place);
     }
 
     pub(crate) fn get(&self) -> Vec<Awaited> {
-        self.list.borrow().values().map(|(awaited, _)| awaited.clone()).collect()
+        self.0.borrow().values().map(|(awaited, _)| awaited.clone()).collect()
     }
 
     /// Those that are awaited in some scopes, and whether there are others.
     pub(crate) fn inside(&self, is_inside: impl Fn(Option<u64>) -> bool) -> (Vec<Awaited>, bool) {
-        let list = self.list.borrow();
+        let list = self.0.borrow();
         let inside: Vec<_> = list.values().filter(|(_, scope)| is_inside(*scope)).collect();
         let has_others = inside.len() < list.len();
         (inside.into_iter().map(|(awaited, _)| awaited.clone()).collect(), has_others)
     }
 }
 
-/// An await of what has not ended.
+/// An await of what has not ended. Who keeps it has it [`leave`](Self::leave).
 #[derive(Debug)]
-pub(crate) enum Waiting {
+enum Wait {
     For {
-        awaited: Awaited,
         place: u64,
         /// The task that awaits, and the place in its list.
         awaiting: Option<(TaskRef, u64)>,
@@ -281,15 +316,19 @@ pub(crate) enum Waiting {
     Misuse(TaskError),
 }
 
-impl Waiting {
+impl Wait {
     /// The first poll.
-    pub(crate) fn enter(awaited: &Awaited, cx: &Context<'_>) -> Self {
+    fn enter(awaited: &Awaited, cx: &Context<'_>) -> Self {
         match check_await(awaited) {
             Ok(()) => Self::begin(awaited, cx),
-            Err(error) => Self::misuse(error, cx),
+            Err(error) => {
+                cx.waker().wake_by_ref();
+                Self::Misuse(error)
+            }
         }
     }
 
+    /// Or one by another waker, or in another task.
     fn begin(awaited: &Awaited, cx: &Context<'_>) -> Self {
         let own = TaskRef::from_waker(cx.waker());
         // A task's own waker is stored as the task itself: no atomics.
@@ -304,26 +343,55 @@ impl Waiting {
             (awaiting, number)
         });
         let place = awaited.watch(watch);
-        Self::For { awaited: awaited.clone(), place, awaiting, waker }
+        Self::For { place, awaiting, waker }
     }
 
-    fn misuse(error: TaskError, cx: &Context<'_>) -> Self {
-        cx.waker().wake_by_ref();
-        Self::Misuse(error)
-    }
-
-    /// Polled again: perhaps by another waker, or in another task.
-    pub(crate) fn renew(&mut self, cx: &Context<'_>) {
-        let Self::For { awaited, awaiting, waker, .. } = self else { return };
-        let awaiting = awaiting.as_ref().map(|(task, _)| task);
+    /// Is the next poll by the same waker, and in the same task?
+    fn goes_on(&self, cx: &Context<'_>) -> Result<bool, TaskError> {
+        let (awaiting, waker) = match self {
+            Self::For { awaiting, waker, .. } => (awaiting.as_ref().map(|(task, _)| task), waker),
+            Self::Misuse(error) => return Err(error.clone()),
+        };
         let is_same_waker = match waker {
             Some(waker) => waker.will_wake(cx.waker()),
             None => TaskRef::from_waker(cx.waker()).as_ref() == awaiting,
         };
-        if !is_same_waker || step::current().as_ref() != awaiting {
-            let awaited = awaited.clone();
-            *self = Self::begin(&awaited, cx);
+        Ok(is_same_waker && step::current().as_ref() == awaiting)
+    }
+
+    fn leave(self, awaited: &Awaited) {
+        let Self::For { place, awaiting, .. } = self else { return };
+        drop(awaited.unwatch(place));
+        if let Some((awaiting, number)) = awaiting {
+            awaiting.record::<TaskRecord>().waits().awaits.remove(number);
         }
+    }
+}
+
+/// An await of what many may await.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    awaited: Awaited,
+    /// There is one.
+    wait: Option<Wait>,
+}
+
+impl Waiting {
+    /// The first poll.
+    pub(crate) fn enter(awaited: &Awaited, cx: &Context<'_>) -> Self {
+        Self { awaited: awaited.clone(), wait: Some(Wait::enter(awaited, cx)) }
+    }
+
+    /// Polled again: perhaps by another waker, or in another task.
+    pub(crate) fn renew(&mut self, cx: &Context<'_>) -> Result<(), TaskError> {
+        if let Some(wait) = &self.wait
+            && wait.goes_on(cx)?
+        {
+            return Ok(());
+        }
+        let old = self.wait.replace(Wait::begin(&self.awaited, cx));
+        old.into_iter().for_each(|old| old.leave(&self.awaited));
+        Ok(())
     }
 }
 
@@ -340,10 +408,8 @@ pub(crate) fn check_await(awaited: &Awaited) -> Result<(), TaskError> {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let Self::For { awaited, place, awaiting, .. } = self else { return };
-        drop(awaited.unwatch(*place));
-        if let Some((awaiting, number)) = awaiting {
-            awaiting.record::<TaskRecord>().waits().awaits.remove(*number);
+        if let Some(wait) = self.wait.take() {
+            wait.leave(&self.awaited);
         }
     }
 }

@@ -5,6 +5,8 @@ pub(crate) mod step;
 
 mod awaitable;
 pub(crate) mod awaited;
+mod few;
+mod first;
 mod record;
 
 use std::fmt;
@@ -415,8 +417,6 @@ pub struct CallbackKey(pub(crate) u64);
 /// ```
 pub struct Task<T: 'static> {
     any: AnyTask,
-    /// Most awaits find the task done, or are the only one, so that it lies apart.
-    waiting: Option<Box<done::Waiting>>,
     value: PhantomData<T>,
 }
 
@@ -427,7 +427,15 @@ impl<T: 'static> Task<T> {
     /// The task's future gives a `T`.
     #[inline]
     pub(crate) fn new(task: TaskRef) -> Self {
-        Self { any: AnyTask::new(task), waiting: None, value: PhantomData }
+        Self { any: AnyTask::new(task), value: PhantomData }
+    }
+
+    /// Ends the await of it that was begun, if any. That lies apart with the task's record, so that a handle is a word.
+    #[inline]
+    fn leave(&self) {
+        if let Some(waits) = self.record().waits_if_any() {
+            waits.leave_handle(|| self.as_awaited());
+        }
     }
 
     /// Gives the outcome, if the task is done, and does not wait: asyncio's `task.result()`. The value is given once,
@@ -484,21 +492,22 @@ impl<T: 'static> Future for Task<T> {
 
     /// # Panics
     /// Never; polled again after its value was given it is `Taken`.
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.done() {
-            if self.waiting.is_some() {
-                self.waiting = None;
-            }
+            self.leave();
             return Poll::Ready(self.result());
         }
-        match self.waiting.as_deref_mut() {
-            Some(done::Waiting::Misuse(error)) => return Poll::Ready(Err(error.clone())),
-            Some(waiting) => waiting.renew(cx),
-            None => {
-                self.waiting = Some(Box::new(done::Waiting::enter(&self.any.as_awaited(), cx)));
-            }
+        match self.record().waits().poll_handle(&self.as_awaited(), cx) {
+            Ok(()) => Poll::Pending,
+            Err(misuse) => Poll::Ready(Err(misuse)),
         }
-        Poll::Pending
+    }
+}
+
+impl<T: 'static> Drop for Task<T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

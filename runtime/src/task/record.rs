@@ -1,10 +1,10 @@
 //! What the loop keeps with each task, beside its future.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
 
-use perloop_bridge::{Panicked, Record};
+use perloop_bridge::{Panicked, Record, TaskRef};
 
 use crate::cancel::CancelState;
 use crate::context::{self, Context};
@@ -12,7 +12,9 @@ use crate::current;
 use crate::event_loop::{EventLoop, WeakLoop};
 use crate::exception::{ExceptionContext, ExceptionKind};
 use crate::scopes::Scopes;
-use crate::task::done::Waits;
+use crate::task::awaited::Awaited;
+use crate::task::done::{FIRST, Waits, Watch};
+use crate::task::first::First;
 
 /// What comes along with a task's future, from the thread that hands it in.
 #[derive(Debug)]
@@ -90,12 +92,28 @@ fn new_span(name: Option<&str>, at: &'static Location<'static>) -> Option<tracin
 /// See the [module](self). What most tasks never have lies apart, so that a task is small.
 #[derive(Debug)]
 pub(crate) struct TaskRecord {
-    number: u64,
+    number: Number,
+    _kind: Kind,
+    loop_id: u32,
+    first: First,
     created_at: &'static Location<'static>,
     apart: OnceCell<Box<Apart>>,
-    loop_id: u32,
-    pub(crate) has_begun: Cell<bool>,
-    _kind: Kind,
+}
+
+/// Tells the tasks of a loop apart. Who makes a hundred million tasks a second needs twenty years for all of them.
+#[derive(Debug, Clone, Copy)]
+struct Number([u8; 7]);
+
+impl Number {
+    fn new(number: u64) -> Self {
+        let [low @ .., _] = number.to_le_bytes();
+        Self(low)
+    }
+
+    fn get(self) -> u64 {
+        let [a, b, c, d, e, f, g] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, 0])
+    }
 }
 
 /// All have one. Its other values are free for the cell, to say that there is no record: cells hide theirs.
@@ -124,12 +142,12 @@ impl TaskRecord {
     #[inline]
     pub(crate) fn new(seed: Seed, of: &EventLoop) -> Self {
         Self {
-            number: of.next_task_number(),
+            number: Number::new(of.next_task_number()),
+            _kind: Kind::Record,
+            loop_id: of.id(),
+            first: First::new(),
             created_at: seed.created_at,
             apart: seed.named.map(|named| OnceCell::from(Box::new(Apart::named(named)))).unwrap_or_default(),
-            loop_id: of.id(),
-            has_begun: Cell::new(false),
-            _kind: Kind::Record,
         }
     }
 
@@ -141,12 +159,12 @@ impl TaskRecord {
 
     /// Tells the task from every other one of the process.
     pub(crate) fn key(&self) -> (u32, u64) {
-        (self.loop_id, self.number)
+        (self.loop_id, self.number.get())
     }
 
     pub(crate) fn name(&self) -> String {
         let given = self.named().and_then(|named| named.name.borrow().clone());
-        given.unwrap_or_else(|| format!("Task-{}", self.number))
+        given.unwrap_or_else(|| format!("Task-{}", self.number.get()))
     }
 
     pub(crate) fn set_name(&self, name: String) {
@@ -190,6 +208,33 @@ impl TaskRecord {
 
     fn apart(&self) -> &Apart {
         self.apart.get_or_init(Box::default)
+    }
+
+    /// Its place, for `unwatch`.
+    pub(super) fn watch(&self, watch: Watch) -> u64 {
+        let watch = match self.apart.get() {
+            None => match self.first.set(watch) {
+                Ok(()) => return FIRST,
+                Err(watch) => watch,
+            },
+            Some(_) => watch,
+        };
+        self.waits().watchers.add(watch)
+    }
+
+    pub(super) fn unwatch(&self, place: u64) -> Option<Watch> {
+        if place == FIRST { self.first.take() } else { self.waits_if_any()?.watchers.remove(place) }
+    }
+
+    /// The end: queues all who wait for it, in order.
+    #[inline]
+    pub(super) fn wake_watchers(&self, event_loop: &EventLoop, ended: &TaskRef) {
+        if let Some(first) = self.first.take() {
+            first.wake(event_loop, &Awaited::Task(ended.clone()));
+        }
+        if let Some(waits) = self.waits_if_any() {
+            waits.watchers.wake_all(event_loop, &Awaited::Task(ended.clone()));
+        }
     }
 
     pub(crate) fn waits(&self) -> &Waits {

@@ -88,7 +88,7 @@ pub(crate) fn run(event_loop: &EventLoop, task: &TaskRef) {
 
 #[inline(always)]
 fn deliver_or_poll(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord) {
-    let has_begun = record.has_begun.replace(true);
+    let has_begun = task.has_begun();
     if let Some(rare) = record.rare_if_any()
         && (rare.cancel.is_on_its_way() || rare.scopes.has_told())
         && let Some(cancelled) = pass_on(record, rare, has_begun)
@@ -186,10 +186,7 @@ fn finish(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
     if publish {
         event_loop.0.home.push(Ready::Publish(task.clone()));
     }
-    let record: &TaskRecord = task.record();
-    if let Some(waits) = record.waits_if_any() {
-        waits.watchers.wake_all(event_loop, &Awaited::Task(task.clone()));
-    }
+    task.record::<TaskRecord>().wake_watchers(event_loop, task);
 }
 
 /// Is there a request to cancel it that its next step gets? The step that runs may still take it back, and none need
