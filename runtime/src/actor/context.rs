@@ -43,15 +43,15 @@ pub struct ActorContext<A: Actor> {
     address: WeakAddress<A>,
     /// In the order in which they were made.
     children: Vec<Box<dyn Child>>,
-    streams: Streams<A>,
+    /// None: it has never had one.
+    streams: Option<Box<Streams<A>>>,
     is_stopping: bool,
     is_forgotten: bool,
 }
 
 impl<A: Actor> ActorContext<A> {
     pub(crate) fn new(address: WeakAddress<A>) -> Self {
-        let (children, streams) = (Vec::new(), Streams::new());
-        Self { address, children, streams, is_stopping: false, is_forgotten: false }
+        Self { address, children: Vec::new(), streams: None, is_stopping: false, is_forgotten: false }
     }
 
     /// Makes an actor of the same loop that ends with this one: when this one stops, its children are stopped one by one, the
@@ -214,9 +214,14 @@ impl<A: Actor> ActorContext<A> {
         self.is_stopping
     }
 
+    /// Those that it has, if any.
     #[inline]
-    pub(crate) fn streams(&mut self) -> &mut Streams<A> {
-        &mut self.streams
+    pub(crate) fn streams(&mut self) -> Option<&mut Streams<A>> {
+        self.streams.as_deref_mut().filter(|streams| !streams.is_empty())
+    }
+
+    pub(crate) fn streams_to_be(&mut self) -> &mut Streams<A> {
+        self.streams.get_or_insert_with(|| Box::new(Streams::new()))
     }
 
     pub(crate) fn set_forgotten(&mut self) {
@@ -263,7 +268,7 @@ impl<A: Actor> Child for Address<A> {
 impl<A: Actor> fmt::Debug for ActorContext<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActorContext")
-            .field("streams", &self.streams.len())
+            .field("streams", &self.streams.as_ref().map_or(0, |streams| streams.len()))
             .field("is_stopping", &self.is_stopping)
             .field("is_forgotten", &self.is_forgotten)
             .finish_non_exhaustive()

@@ -105,8 +105,8 @@ async fn receive<A: Actor>(
     context: &mut ActorContext<A>,
 ) -> Result<Option<Letter<Place<A>>>, Panicked> {
     poll_fn(|cx| {
-        if !context.streams().is_empty() {
-            return poll_all(mailbox, context.streams(), cx).map_ok(Some);
+        if let Some(streams) = context.streams() {
+            return poll_all(mailbox, streams, cx).map_ok(Some);
         }
         match poll_mailbox(mailbox, cx) {
             Poll::Ready(letter) => Poll::Ready(Ok(Some(letter))),

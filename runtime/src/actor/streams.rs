@@ -219,13 +219,13 @@ impl<A: Actor> ActorContext<A> {
     /// # Ok::<(), perloop::RunError>(())
     /// ```
     pub fn detach(&mut self, key: AttachedKey) -> bool {
-        let streams = self.streams();
+        let Some(streams) = self.streams() else { return false };
         let at = streams.attached.iter().position(|attached| attached.key == key);
         at.map(|at| streams.remove(at)).is_some()
     }
 
     pub(crate) fn attach_source(&mut self, source: impl Source<A> + 'static) -> AttachedKey {
         let keeper = self.address();
-        self.streams().add(Box::pin(source), keeper)
+        self.streams_to_be().add(Box::pin(source), keeper)
     }
 }
