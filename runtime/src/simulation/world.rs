@@ -171,6 +171,7 @@ impl World {
             return Ok(true);
         }
         let awaits_the_outside = open().any(EventLoop::awaits_the_outside);
+        // In this order: what has come by now is due at once, and the clock does not move for it.
         let deadline = self.members.iter().filter_map(Member::next_deadline).min();
         if let Some(deadline) = deadline.filter(|_| !awaits_the_outside) {
             self.clock.advance_to(deadline);
