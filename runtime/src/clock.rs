@@ -2,7 +2,14 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// By how much the machine's coarse clock may be behind, generously: it moves with the scheduler's ticks, of at most
+/// ten milliseconds.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const COARSENESS: Duration = Duration::from_millis(50);
 
 /// A loop's clock. Its times are durations since its own origin, so that virtual time begins at zero.
 ///
@@ -15,8 +22,8 @@ pub(crate) struct Clock {
 /// Where the time comes from.
 #[derive(Debug, Clone)]
 enum Source {
-    /// Time passes by itself, counted from this instant.
-    Monotonic(Instant),
+    /// Time passes by itself, counted from this time of the machine's clock.
+    Monotonic(Duration),
     /// Time passes when `advance_to` says so.
     Virtual(Rc<Cell<Duration>>),
 }
@@ -24,7 +31,7 @@ enum Source {
 impl Clock {
     /// Makes a clock that begins now and follows the machine's monotonic clock.
     pub(crate) fn monotonic() -> Self {
-        Self { source: Source::Monotonic(Instant::now()) }
+        Self { source: Source::Monotonic(time_of(ClockId::Monotonic)) }
     }
 
     /// Makes a clock that stands at zero until it is advanced.
@@ -33,10 +40,25 @@ impl Clock {
     }
 
     /// Returns the time since the clock's origin. It never goes backwards.
+    #[inline]
     pub(crate) fn time(&self) -> Duration {
         match &self.source {
-            Source::Monotonic(origin) => origin.elapsed(),
+            Source::Monotonic(origin) => time_of(ClockId::Monotonic).saturating_sub(*origin),
             Source::Virtual(now) => now.get(),
+        }
+    }
+
+    /// Is it surely not that late yet? For a time that is far ahead this takes a fraction of what [`time`](Self::time)
+    /// takes. If false, look there.
+    #[inline]
+    pub(crate) fn is_well_before(&self, time: Duration) -> bool {
+        match &self.source {
+            // Should it be behind by more, as after the machine was suspended, the next tick says so.
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Source::Monotonic(origin) => {
+                time_of(ClockId::MonotonicCoarse).saturating_add(COARSENESS).saturating_sub(*origin) < time
+            }
+            _ => false,
         }
     }
 
@@ -63,6 +85,13 @@ impl Clock {
     }
 }
 
+#[inline]
+fn time_of(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    // A monotonic clock begins at zero, with the machine.
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +103,23 @@ mod tests {
         while clock.time() == before {}
         assert!(clock.time() > before);
         assert!(!clock.is_virtual());
+    }
+
+    #[test]
+    fn what_is_near_or_past_is_never_well_ahead() {
+        let clock = Clock::monotonic();
+        assert!(!clock.is_well_before(Duration::ZERO));
+        for _ in 0..10_000 {
+            assert!(!clock.is_well_before(clock.time() + Duration::from_millis(1)));
+        }
+        assert!(!Clock::virtual_time().is_well_before(Duration::MAX), "it costs nothing to look");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_hour_ahead_is_well_ahead() {
+        let clock = Clock::monotonic();
+        assert!(clock.is_well_before(clock.time() + Duration::from_secs(3600)));
     }
 
     #[test]

@@ -81,7 +81,8 @@ impl EventLoop {
     }
 
     fn move_due_timers(&self) {
-        if self.0.timers.borrow().next_deadline().is_none() {
+        let next = self.0.timers.borrow().next_deadline();
+        if next.is_none_or(|deadline| self.0.clock.is_well_before(deadline)) {
             return;
         }
         let now = self.0.clock.time();
