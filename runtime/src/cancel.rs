@@ -302,7 +302,7 @@ struct Membership(Option<Entered>);
 
 impl Membership {
     /// The place in the task, whose scope is entered if this is the first poll there.
-    #[inline]
+    #[inline(always)]
     fn of(&mut self, here: &Here<'_>) -> Place {
         if let Some(entered) = self.0
             && entered.task == here.record.key()
@@ -442,7 +442,7 @@ impl<F: Future> CatchCancelled<F> {
     }
 
     /// Polls it in that place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_in(
         self: Pin<&mut Self>,
         here: &Here<'_>,

@@ -218,7 +218,7 @@ impl Before {
 
 impl Seat {
     /// The body begins, in a scope of the task. What comes along is the deadline, counted from now.
-    #[inline]
+    #[inline(always)]
     fn take(here: &Here<'_>, scope: u64, deadline: Deadline) -> (Self, Deadline) {
         let running = current::get_running_loop().expect("a task's step runs");
         let before = Before::of(here.rare);
@@ -309,7 +309,7 @@ struct Left {
     is_own: bool,
 }
 
-#[inline]
+#[inline(always)]
 fn set_alarm(own: &EventLoop, deadline: Deadline, now: Duration, task: TaskRef) -> TimerKey {
     let when = deadline.when().unwrap_or(Duration::MAX);
     if when > now {
