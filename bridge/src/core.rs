@@ -196,12 +196,16 @@ impl LoopCore {
         this.on_home(|home| home.push(entry));
     }
 
-    /// Home, with the loop open: its number, if it notes that its tasks wait for that cell's loop.
-    pub(crate) fn noting_id(core: NonNull<LoopCore>, cell: CellPtr) -> Option<u32> {
+    /// Home, with the loop open: its number, if it notes that its tasks wait for that loop, of that thread.
+    pub(crate) fn noting_id(
+        core: NonNull<LoopCore>,
+        awaited: NonNull<LoopCore>,
+        thread: ThreadToken,
+    ) -> Option<u32> {
         // SAFETY: as for `push_ready`.
         let this = unsafe { core.as_ref() };
         this.alive.check();
-        this.on_home(|home| home.noting_id(core, cell))
+        this.on_home(|home| home.noting_id(core, awaited, thread))
     }
 
     /// Home, with the loop open: one of its tasks awaits a cross-thread future.

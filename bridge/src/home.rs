@@ -16,7 +16,7 @@ use crate::future::CrossThreadFuture;
 use crate::inbox::{Asleep, Batch};
 use crate::ready::{Call, Ready, ReadyList};
 use crate::remote::Remote;
-use crate::sync::{count_forks, this_thread};
+use crate::sync::{ThreadToken, count_forks, this_thread};
 use crate::task::{Cell, CellPtr, Record, TaskList, TaskRef, VTable};
 use crate::wait::{Spin, has_reached};
 use crate::watchers::{self, Place, Until};
@@ -69,11 +69,9 @@ pub enum Outside {
 }
 
 impl Outside {
-    /// Is the loop that does the cell's work, if there is one, outside of the caller's own?
-    fn has(self, own: NonNull<LoopCore>, cell: CellPtr) -> bool {
-        let header = cell.header();
-        let is_outside = |core| core != own && (self == Self::OtherLoops || header.thread != this_thread());
-        header.core.is_some_and(is_outside)
+    /// Is the loop `other`, of that thread, outside of the caller's own?
+    fn has(self, own: NonNull<LoopCore>, other: NonNull<LoopCore>, thread: ThreadToken) -> bool {
+        other != own && (self == Self::OtherLoops || thread != this_thread())
     }
 }
 
@@ -87,10 +85,15 @@ struct OutsideWaits {
 }
 
 impl HomeState {
-    /// The loop's number, if it notes waits for this cell.
-    pub(crate) fn noting_id(&self, own: NonNull<LoopCore>, cell: CellPtr) -> Option<u32> {
+    /// The loop's number, if it notes waits for that one, of that thread.
+    pub(crate) fn noting_id(
+        &self,
+        own: NonNull<LoopCore>,
+        awaited: NonNull<LoopCore>,
+        thread: ThreadToken,
+    ) -> Option<u32> {
         let noted = self.outside_waits.as_ref()?;
-        noted.outside.has(own, cell).then_some(noted.id)
+        noted.outside.has(own, awaited, thread).then_some(noted.id)
     }
 
     /// A task of the loop awaits a cross-thread future.
@@ -742,7 +745,8 @@ impl Home {
     /// ```
     pub fn is_served_outside<T>(&self, future: &CrossThreadFuture<T>) -> bool {
         let outside = self.core.on_home(|home| home.outside_waits.as_ref().map(|noted| noted.outside));
-        outside.unwrap_or_default().has(self.core.as_ptr(), future.cell())
+        let (header, outside) = (future.cell().header(), outside.unwrap_or_default());
+        header.core.is_some_and(|core| outside.has(self.core.as_ptr(), core, header.thread))
     }
 
     /// Closes the loop. Everything that was handed in and not taken up is refused; everything that had begun is

@@ -115,7 +115,9 @@ pub use errors::{
 pub use future::{Completion, CrossThreadFuture, drop_cancelled, drops_cancelled};
 pub use group_id::{GroupId, InGroup};
 pub use home::{Closing, Home, Outside};
-pub use mailbox::{Letter, Mailbox, Open, Opener, Post, Received, RoomWait, Unopened, mailbox};
+pub use mailbox::{
+    Answer, Letter, Mailbox, Open, Opener, Post, Question, Received, Reply, RoomWait, Unopened, mailbox,
+};
 pub use many::{AnyFuture, AsCompleted, DoneAndPending, ReturnWhen, as_completed, wait};
 pub use members::{Members, Seen};
 pub use permits::{Permit, PermitError, Permits, TakePermit};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::core::{CoreRef, Life};
 use crate::errors::{FutureError, LoopClosed, Refusal, Refused, WouldDeadlock};
@@ -55,6 +55,22 @@ impl Remote {
     /// ```
     pub fn find(id: u32) -> Option<Self> {
         crate::deadlock::find_loop(id).map(Self)
+    }
+
+    /// Says whether `waker` is that of a task of another loop, which [notes](crate::Home::note_outside_waits) what its tasks
+    /// await of this one.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// assert!(!home.remote().is_noted_by(std::task::Waker::noop()));
+    /// ```
+    pub fn is_noted_by(&self, waker: &Waker) -> bool {
+        let (core, thread) = (Some(self.0.as_ptr()), self.0.thread);
+        TaskRef::from_waker(waker).is_some_and(|task| task.loop_that_notes_of(core, thread).is_some())
     }
 
     /// Returns the loop's name.

@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use perloop_bridge::{
-    ActorName, AsCompleted, Asking, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture, Depot,
-    DoneAndPending, Forked, FutureError, GetBlockingError, GroupId, Handing, Home, InGroup, InvalidState,
-    Letter, LoopClosed, LoopDied, Mailbox, Members, NameEntry, Opener, Outside, Panicked, Permit,
-    PermitError, Permits, PooledFuture, Post, Promise, PutBlockingError, QueueClosed, Ready, Received,
-    Refusal, Refused, Remote, ReturnWhen, RoomWait, Roster, Scope, ScopedFuture, Seen, SharedText, Spin,
-    Staff, Stepped, TakePermit, TaskRef, ThreadGet, ThreadPut, ThreadReceiver, ThreadSender, TryGetError,
-    TryPutError, Unopened, Watch, Witness, WouldDeadlock,
+    ActorName, Answer, AsCompleted, Asking, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture,
+    Depot, DoneAndPending, Forked, FutureError, GetBlockingError, GroupId, Handing, Home, InGroup,
+    InvalidState, Letter, LoopClosed, LoopDied, Mailbox, Members, NameEntry, Opener, Outside, Panicked,
+    Permit, PermitError, Permits, PooledFuture, Post, Promise, PutBlockingError, QueueClosed, Ready,
+    Received, Refusal, Refused, Remote, Reply, ReturnWhen, RoomWait, Roster, Scope, ScopedFuture, Seen,
+    SharedText, Spin, Staff, Stepped, TakePermit, TaskRef, ThreadGet, ThreadPut, ThreadReceiver,
+    ThreadSender, TryGetError, TryPutError, Unopened, Watch, Witness, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -66,8 +66,9 @@ impl Opener for Receiver {
     type Opened<'a> = ();
 }
 assert_both!(ActorName, Asking, NameEntry, SharedText);
-assert_both!(Watch, Witness);
 assert_both!(Post<Receiver>, Unopened<Receiver>, Letter<Receiver>, Received<Receiver>, RoomWait);
+assert_both!(Answer<Cell<u8>>, Reply<Cell<u8>>);
+assert_both!(Watch, Witness);
 assert_not!(Send: Mailbox<Receiver>, PooledFuture<'static, u8>);
 assert_not!(Sync: Mailbox<Receiver>, PooledFuture<'static, u8>);
 
@@ -86,7 +87,7 @@ fn c_send_sync_matrix() {
     let types: Vec<_> = words.filter(|word| word.starts_with(char::is_uppercase)).collect();
     assert!(types.len() > 25, "{types:?}");
     // Traits, of which nothing is made: it is their implementors' own business.
-    let traits = ["AnyFuture", "Call", "Open", "Opener", "Record"];
+    let traits = ["AnyFuture", "Call", "Open", "Opener", "Question", "Record"];
     let checked: String = here.lines().filter(|line| line.starts_with("assert_")).collect();
     let is_checked = |name: &str| checked.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
     let missing: Vec<_> =

@@ -454,3 +454,21 @@ fn a_cancelled_actor_task_drops_its_handler_half_way() {
     });
     assert_eq!(notes, ["begins a", "dropped"]);
 }
+
+#[test]
+fn virtual_time_stands_still_for_a_reply_of_another_loop() {
+    let worker = LoopThread::spawn("worker").expect("a thread");
+    let echo = worker.create_actor(|| Echo);
+    let event_loop = EventLoop::builder().virtual_time().build().expect("a loop");
+    let asked = event_loop.run_until_complete(async {
+        let began = event_loop.time();
+        for _ in 0..100 {
+            timeout(Duration::from_millis(1), echo.ask(7))
+                .await
+                .expect("no time goes by")
+                .expect("it answers");
+        }
+        event_loop.time() - began
+    });
+    assert_eq!(asked.expect("it ends by itself"), Duration::ZERO);
+}

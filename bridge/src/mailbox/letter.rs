@@ -1,10 +1,12 @@
 //! What a mailbox carries: messages of any type, each in one allocation, of which the mailbox knows how it is opened.
 
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::NonNull;
 
+use crate::foreign::drop_contained;
 use crate::inbox::Node;
+use crate::mailbox::reply::{Answer, Reply, Slot};
 use crate::pool;
 use crate::sync::{Alive, UnsafeCell};
 
@@ -50,11 +52,69 @@ pub trait Open<R: Opener>: Send + 'static {
     fn open(self, by: &mut R) -> R::Opened<'_>;
 }
 
+/// A letter's content that is to be answered: what it does when its receiver opens it. See [`Opener`].
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+/// use perloop_bridge::{Answer, Opener, Question, Received, mailbox};
+///
+/// struct Sum(i32);
+/// impl Opener for Sum {
+///     type Opened<'a> = ();
+/// }
+///
+/// struct AddAndGet(i32);
+/// impl Question<Sum> for AddAndGet {
+///     type Reply = i32;
+///     fn open(self, sum: &mut Sum, answer: Answer<i32>) {
+///         sum.0 += self.0;
+///         answer.give(Ok(sum.0));
+///     }
+/// }
+///
+/// let (post, mailbox) = mailbox::<Sum>(&home.remote(), 8);
+/// let (mut mailbox, mut sum) = (mailbox.open(), Sum(40));
+/// let mut cx = Context::from_waker(Waker::noop());
+/// assert!(post.poll_let_in(&mut Default::default(), &cx).is_ready());
+/// let Ok(reply) = post.ask_let_in(AddAndGet(2)) else { unreachable!("the mailbox is open") };
+/// if let Poll::Ready(Received::Letter(letter)) = mailbox.poll_receive(&mut cx) {
+///     letter.open(&mut sum);
+/// }
+/// assert_eq!(pin!(reply).poll(&mut cx), Poll::Ready(Ok(42)));
+/// ```
+pub trait Question<R: Opener>: Send + 'static {
+    /// What the answer is.
+    type Reply: Send + 'static;
+
+    /// Opens it, on the receiver's thread. The answer may be given later.
+    fn open(self, by: &mut R, answer: Answer<Self::Reply>) -> R::Opened<'_>;
+}
+
 /// What all letters of a receiver have in front.
 pub(super) struct Head<R: Opener> {
     next: UnsafeCell<*mut Head<R>>,
     vtable: &'static VTable<R>,
     alive: Alive,
+}
+
+impl<R: Opener> Head<R> {
+    fn new(vtable: &'static VTable<R>) -> Self {
+        Self { next: UnsafeCell::new(std::ptr::null_mut()), vtable, alive: Alive::new() }
+    }
+
+    /// # Safety
+    /// Nobody uses it any more.
+    unsafe fn bury(head: NonNull<Self>) {
+        // SAFETY: the caller's promise.
+        unsafe { head.as_ref() }.alive.bury();
+        // SAFETY: as above.
+        unsafe { head.drop_in_place() };
+    }
 }
 
 struct VTable<R: Opener> {
@@ -92,17 +152,90 @@ impl<R: Opener, V: Open<R>> Sealed<R, V> {
     /// As for `open`.
     unsafe fn into_content(head: NonNull<Head<R>>) -> V {
         let sealed = head.cast::<Self>();
-        // SAFETY: the caller's promise.
-        unsafe { head.as_ref() }.alive.bury();
         // SAFETY: the caller's promise; a pointer to a field, of which no reference is made.
         let content = unsafe { &raw const (*sealed.as_ptr()).content };
         // SAFETY: it is read once, and never dropped where it lay.
         let content = unsafe { content.read() };
-        // SAFETY: nobody uses the front any more.
-        unsafe { head.drop_in_place() };
+        // SAFETY: the caller's promise.
+        unsafe { Head::bury(head) };
         // SAFETY: it came from `allocate` for this type, and its content is out.
         unsafe { pool::free(sealed) };
         ManuallyDrop::into_inner(content)
+    }
+}
+
+/// A letter that is to be answered: it stays until asker and answerer have both done with its slot.
+#[repr(C)]
+struct Asking<R: Opener, V: Question<R>> {
+    head: Head<R>,
+    slot: Slot<V::Reply>,
+    content: ManuallyDrop<V>,
+}
+
+impl<R: Opener, V: Question<R>> Asking<R, V> {
+    const VTABLE: &'static VTable<R> = &VTable { open: Self::open, drop: Self::drop };
+
+    fn seal(content: V) -> (Letter<R>, Reply<V::Reply>) {
+        let memory = pool::allocate::<Self>();
+        let (head, slot) = (Head::new(Self::VTABLE), Slot::new(Self::free));
+        // SAFETY: fresh memory for this type.
+        unsafe { memory.write(Self { head, slot, content: ManuallyDrop::new(content) }) };
+        // SAFETY: it is the only one.
+        let reply = unsafe { Reply::new(Self::slot(memory)) };
+        (Letter(memory.cast()), reply)
+    }
+
+    /// A pointer to the slot that may be used for the whole.
+    fn slot(asking: NonNull<Self>) -> NonNull<Slot<V::Reply>> {
+        // SAFETY: it is in bounds.
+        unsafe { asking.byte_add(offset_of!(Self, slot)) }.cast()
+    }
+
+    /// # Safety
+    /// As for [`Sealed::open`].
+    unsafe fn open(head: NonNull<Head<R>>, by: &mut R) -> R::Opened<'_> {
+        // SAFETY: the caller's promise.
+        let (content, answer) = unsafe { Self::take_apart(head) };
+        content.open(by, answer)
+    }
+
+    /// # Safety
+    /// As for `open`.
+    unsafe fn drop(head: NonNull<Head<R>>) {
+        // SAFETY: the caller's promise.
+        let (content, _answer) = unsafe { Self::take_apart(head) };
+        drop(content);
+    }
+
+    /// Takes the content out, and leaves the slot to who answers.
+    ///
+    /// # Safety
+    /// As for `open`.
+    unsafe fn take_apart(head: NonNull<Head<R>>) -> (V, Answer<V::Reply>) {
+        let asking = head.cast::<Self>();
+        // SAFETY: the caller's promise; a pointer to a field, of which no reference is made.
+        let content = unsafe { &raw const (*asking.as_ptr()).content };
+        // SAFETY: it is read once, and never dropped where it lay.
+        let content = unsafe { content.read() };
+        // SAFETY: the caller's promise.
+        unsafe { Head::bury(head) };
+        // SAFETY: it is the only one.
+        let answer = unsafe { Answer::new(Self::slot(asking)) };
+        (ManuallyDrop::into_inner(content), answer)
+    }
+
+    /// # Safety
+    /// The letter was opened or dropped, and the caller is the last who uses the slot.
+    unsafe fn free(slot: NonNull<Slot<V::Reply>>) {
+        // SAFETY: the caller's promise.
+        let outcome = unsafe { slot.as_ref() }.bury();
+        // SAFETY: as above.
+        unsafe { slot.drop_in_place() };
+        // SAFETY: it points into a letter of this type, and may be used for all of it.
+        let asking = unsafe { slot.byte_sub(offset_of!(Self, slot)) }.cast::<Self>();
+        // SAFETY: it came from `allocate` for this type, and nothing is left in it.
+        unsafe { pool::free(asking) };
+        drop_contained(outcome);
     }
 }
 
@@ -137,17 +270,28 @@ impl<R: Opener> Letter<R> {
     #[inline]
     pub fn new<V: Open<R>>(content: V) -> Self {
         let memory = pool::allocate::<Sealed<R, V>>();
-        let head = Head {
-            next: UnsafeCell::new(std::ptr::null_mut()),
-            vtable: Sealed::<R, V>::VTABLE,
-            alive: Alive::new(),
-        };
+        let head = Head::new(Sealed::<R, V>::VTABLE);
         // SAFETY: fresh memory for this type.
         unsafe { memory.write(Sealed { head, content: ManuallyDrop::new(content) }) };
         Self(memory.cast())
     }
 
-    /// Opens it. The letter's memory is free again when its content begins to act.
+    /// Seals a question.
+    pub(super) fn asking<V: Question<R>>(content: V) -> (Self, Reply<V::Reply>) {
+        Asking::seal(content)
+    }
+
+    /// The content of a question that was not sent.
+    ///
+    /// # Safety
+    /// It was made of a `V`, by `asking`.
+    pub(super) unsafe fn into_question<V: Question<R>>(self) -> V {
+        let head = ManuallyDrop::new(self).0;
+        // SAFETY: we own the letter, and the caller knows of what type it is.
+        unsafe { Asking::<R, V>::take_apart(head) }.0
+    }
+
+    /// Opens it. The letter's memory is free again when its content begins to act, but that of a question.
     ///
     /// # Examples
     /// See [`Letter`].

@@ -1,6 +1,7 @@
 //! A mailbox: many send, from any thread, and one who lives on a loop receives.
 //!
-//! `letter` is what is sent, `room` how many there may be, `signs` what the receiver is told beside letters; here are the two ends, and how the receiver is woken.
+//! `letter` is what is sent, `reply` what comes back, `room` how many letters there may be, `signs` what the receiver is told
+//! beside letters; here are the two ends, and how the receiver is woken.
 //!
 //! A letter goes by one of two ways. From another thread it goes through a *lane*, one word as a loop's
 //! [inbox](crate::inbox): who pushes onto one that is asleep wakes the receiver. From the receiver's own thread it is put
@@ -11,6 +12,7 @@
 //! two words: the receiver puts each of them to sleep by an exchange which fails if something has come.
 
 mod letter;
+mod reply;
 mod room;
 mod signs;
 
@@ -20,7 +22,8 @@ use std::marker::PhantomData;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-pub use letter::{Letter, Open, Opener};
+pub use letter::{Letter, Open, Opener, Question};
+pub use reply::{Answer, Reply};
 
 use crate::core::Apart;
 use crate::foreign::{contain, drop_contained};
@@ -402,6 +405,26 @@ impl<R: Opener> Post<R> {
             // SAFETY: it was made of that above.
             QueueClosed(unsafe { letter.into_content::<V>() })
         })
+    }
+
+    /// As [`send_let_in`](Self::send_let_in), of what is to be answered.
+    ///
+    /// # Errors
+    /// As `send_let_in`.
+    ///
+    /// # Examples
+    /// See [`Question`].
+    #[inline]
+    pub fn ask_let_in<V: Question<R>>(&self, content: V) -> Result<Reply<V::Reply>, QueueClosed<V>> {
+        let (letter, reply) = Letter::asking(content);
+        match self.0.deliver(letter, WhichLane::Letters) {
+            Ok(()) => Ok(reply),
+            Err(letter) => {
+                self.0.bury(1);
+                // SAFETY: it was made of that above.
+                Err(QueueClosed(unsafe { letter.into_question::<V>() }))
+            }
+        }
     }
 
     /// Gives a wait for room up.

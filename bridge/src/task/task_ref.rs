@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 use crate::core::LoopCore;
 use crate::errors::{FutureError, Refusal};
 use crate::ready::Ready;
-use crate::sync::this_thread;
+use crate::sync::{ThreadToken, this_thread};
 use crate::task::cell::Polled;
 use crate::task::local::{
     ABANDONED, ADOPTED, BEGUN, CALL, DRAINED, ENDED, FAILED, IN_HAND, PUBLISHED, QUEUED, RELEASED, RUNNING,
@@ -234,7 +234,18 @@ impl TaskRef {
     /// The number of the task's loop, if that notes for which cross-thread futures its tasks wait from outside, and this
     /// is one. (One of its own loop, or that anybody may set, is not outside.)
     pub(crate) fn loop_that_notes(&self, cell: CellPtr) -> Option<u32> {
-        if self.has_ended() { None } else { LoopCore::noting_id(self.core(), cell) }
+        let header = cell.header();
+        self.loop_that_notes_of(header.core, header.thread)
+    }
+
+    /// As above, of what is served by that loop, of that thread.
+    pub(crate) fn loop_that_notes_of(
+        &self,
+        served_by: Option<NonNull<LoopCore>>,
+        thread: ThreadToken,
+    ) -> Option<u32> {
+        let its = served_by.filter(|_| !self.has_ended())?;
+        LoopCore::noting_id(self.core(), its, thread)
     }
 
     /// The body awaits the future of that cell, with its waker in that place, and the loop notes that.

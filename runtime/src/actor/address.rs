@@ -10,9 +10,9 @@ use perloop_bridge::{
     WouldDeadlock,
 };
 
-use crate::actor::envelope::{Asked, Order, Place, Told};
+use crate::actor::envelope::{Asked, Order, Place, Promised, Told};
 use crate::actor::handling;
-use crate::actor::send::{self, Accept, AcceptAsk, Ended};
+use crate::actor::send::{self, Accept, AcceptAsk, Awaited, Ended};
 use crate::actor::{Actor, ActorEnd, Ask, AskError, Handler, Recipient, Tell, TellError, TryTellError};
 use crate::handle::LoopHandle;
 
@@ -470,31 +470,42 @@ impl<A: Handler<M>, M: Send + 'static> Accept<M> for Strong<A> {
 }
 
 impl<A: Handler<M>, M: Send + 'static> AcceptAsk<M, A::Reply> for Strong<A> {
-    fn promise(&self) -> (Promise<A::Reply>, CrossThreadFuture<A::Reply>) {
-        Promise::served_by(self.home.remote())
-    }
-
     fn poll_ask(
         &self,
-        asked: &mut Option<(M, Promise<A::Reply>)>,
+        message: &mut Option<M>,
         wait: &mut RoomWait,
         cx: &Context<'_>,
-    ) -> Poll<Result<(), Ended>> {
+    ) -> Poll<Result<Awaited<A::Reply>, Ended>> {
         self.post.poll_let_in(wait, cx).map(|let_in| {
-            let (message, reply) = asked.take().expect("a question is asked once");
+            let message = message.take().expect("a question is asked once");
             let_in.map_err(|_| Ended)?;
-            self.post.send_let_in(Asked { message, reply }).map_err(|_| Ended)
+            if self.home.remote().is_noted_by(cx.waker()) {
+                return self.ask_by_promise(message).map(Awaited::Noted);
+            }
+            self.post.ask_let_in(Asked(message)).map(Awaited::Reply).map_err(|_| Ended)
         })
     }
 
     fn block_ask(
         &self,
-        asked: &mut Option<(M, Promise<A::Reply>)>,
+        message: &mut Option<M>,
         timeout: Option<Duration>,
-    ) -> Result<(), PutBlockingError<()>> {
+    ) -> Result<CrossThreadFuture<A::Reply>, PutBlockingError<()>> {
         self.post.block_let_in(timeout)?;
-        let (message, reply) = asked.take().expect("a question is asked once");
-        self.post.send_let_in(Asked { message, reply }).map_err(|_| PutBlockingError::Closed(()))
+        let message = message.take().expect("a question is asked once");
+        self.ask_by_promise(message).map_err(|Ended| PutBlockingError::Closed(()))
+    }
+}
+
+impl<A: Actor> Strong<A> {
+    /// Asks, when there is room, so that the reply may be waited for in any way.
+    fn ask_by_promise<M: Send + 'static>(&self, message: M) -> Result<CrossThreadFuture<A::Reply>, Ended>
+    where
+        A: Handler<M>,
+    {
+        let (reply, replied) = Promise::served_by(self.home.remote());
+        self.post.send_let_in(Promised { message, reply }).map_err(|_| Ended)?;
+        Ok(replied)
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use perloop_bridge::{Open, Opener, Panicked, PooledFuture, Promise};
+use perloop_bridge::{Answer, Open, Opener, Panicked, PooledFuture, Promise, Question};
 use pin_project_lite::pin_project;
 
 use crate::actor::{Actor, ActorContext, Handler};
@@ -31,28 +31,54 @@ impl<A: Handler<M>, M: Send + 'static> Open<Place<A>> for Told<M> {
     }
 }
 
-/// A message, and where its reply goes. Dropped, it leaves the asker without one, and tells so.
-pub(crate) struct Asked<M, R: Send + 'static> {
+/// A message, to which a task awaits the reply.
+pub(crate) struct Asked<M>(pub(crate) M);
+
+impl<A: Handler<M>, M: Send + 'static> Question<Place<A>> for Asked<M> {
+    type Reply = A::Reply;
+
+    fn open(self, by: &mut Place<A>, answer: Answer<A::Reply>) -> PooledFuture<'_, Result<(), Panicked>> {
+        by.reply_to(self.0, |outcome| answer.give(outcome))
+    }
+}
+
+/// A message, and where its reply goes, if that may be waited for in other ways as well. Dropped, it leaves the asker
+/// without one, and tells so.
+pub(crate) struct Promised<M, R: Send + 'static> {
     pub(crate) message: M,
     pub(crate) reply: Promise<R>,
 }
 
-impl<A: Handler<M>, M: Send + 'static> Open<Place<A>> for Asked<M, A::Reply> {
+impl<A: Handler<M>, M: Send + 'static> Open<Place<A>> for Promised<M, A::Reply> {
     fn open(self, by: &mut Place<A>) -> PooledFuture<'_, Result<(), Panicked>> {
         let Self { message, mut reply } = self;
-        let Place { actor, context } = by;
-        PooledFuture::new(async move {
+        by.reply_to(message, move |outcome| {
             // An asker that has given up leaves the reply to nobody.
-            match contained(actor.handle(message, context)).await {
-                Ok(value) => {
-                    let _is_wanted = reply.set_result(value);
-                    Ok(())
-                }
-                Err(panicked) => {
-                    let _is_wanted = reply.set_exception(panicked.clone());
-                    Err(panicked)
-                }
-            }
+            let _is_wanted = match outcome {
+                Ok(value) => reply.set_result(value),
+                Err(panicked) => reply.set_exception(panicked),
+            };
+        })
+    }
+}
+
+impl<A: Actor> Place<A> {
+    /// Handles a message, and replies.
+    #[inline]
+    fn reply_to<M: Send + 'static>(
+        &mut self,
+        message: M,
+        reply: impl FnOnce(Result<A::Reply, Panicked>) + 'static,
+    ) -> PooledFuture<'_, Result<(), Panicked>>
+    where
+        A: Handler<M>,
+    {
+        let Self { actor, context } = self;
+        PooledFuture::new(async move {
+            let outcome = contained(actor.handle(message, context)).await;
+            let ended = outcome.as_ref().map(drop).map_err(Panicked::clone);
+            reply(outcome);
+            ended
         })
     }
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use perloop_bridge::{Asking, CrossThreadFuture, Promise, PutBlockingError, RoomWait, WouldDeadlock};
+use perloop_bridge::{Asking, CrossThreadFuture, PutBlockingError, Reply, RoomWait, WouldDeadlock};
 
 use crate::actor::{AskError, TellError, TryTellError};
 
@@ -37,20 +37,26 @@ pub(crate) trait Accept<M>: Send + Sync {
 
 /// One whose replies to that are of type `R`.
 pub(crate) trait AcceptAsk<M, R: Send + 'static>: Accept<M> {
-    /// A reply that is to come.
-    fn promise(&self) -> (Promise<R>, CrossThreadFuture<R>);
-    /// As `Accept`'s, with a reply: the promise is taken with the message.
+    /// As `Accept::poll_tell`, with a reply to come.
     fn poll_ask(
         &self,
-        asked: &mut Option<(M, Promise<R>)>,
+        message: &mut Option<M>,
         wait: &mut RoomWait,
         cx: &Context<'_>,
-    ) -> Poll<Result<(), Ended>>;
+    ) -> Poll<Result<Awaited<R>, Ended>>;
+    /// As `Accept::block_tell`, with a reply to come, for which a thread may block.
     fn block_ask(
         &self,
-        asked: &mut Option<(M, Promise<R>)>,
+        message: &mut Option<M>,
         timeout: Option<Duration>,
-    ) -> Result<(), PutBlockingError<()>>;
+    ) -> Result<CrossThreadFuture<R>, PutBlockingError<()>>;
+}
+
+/// How a task awaits a reply.
+pub(crate) enum Awaited<R: Send + 'static> {
+    Reply(Reply<R>),
+    /// By a loop whose time stands still until it has heard.
+    Noted(CrossThreadFuture<R>),
 }
 
 /// A message that is being sent, see [`Address::tell`](crate::Address::tell). It is `Ready` when the message is in the
@@ -124,17 +130,19 @@ impl<M> fmt::Debug for Tell<'_, M> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Ask<'a, M, R: Send + 'static> {
     to: &'a dyn AcceptAsk<M, R>,
-    asked: Option<(M, Promise<R>)>,
-    reply: CrossThreadFuture<R>,
-    wait: RoomWait,
+    step: Step<M, R>,
     /// Set from the first poll in an actor's handler to the reply.
     asking: Option<Asking>,
 }
 
+enum Step<M, R: Send + 'static> {
+    Send(Option<M>, RoomWait),
+    Await(Awaited<R>),
+}
+
 impl<'a, M, R: Send + 'static> Ask<'a, M, R> {
     pub(crate) fn new(to: &'a dyn AcceptAsk<M, R>, message: M) -> Self {
-        let (promise, reply) = to.promise();
-        Self { to, asked: Some((message, promise)), reply, wait: RoomWait::default(), asking: None }
+        Self { to, step: Step::Send(Some(message), RoomWait::default()), asking: None }
     }
 }
 
@@ -144,19 +152,25 @@ impl<M, R: Send + 'static> Unpin for Ask<'_, M, R> {}
 impl<M, R: Send + 'static> Future for Ask<'_, M, R> {
     type Output = Result<R, AskError>;
 
+    /// # Panics
+    /// Polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { to, asked, reply, wait, asking } = self.get_mut();
-        if asked.is_some() {
+        let Self { to, step, asking } = self.get_mut();
+        if let Step::Send(message, wait) = step {
             if asking.is_none() {
                 *asking = to.enter_wait().map_err(AskError::WouldDeadlock)?;
             }
-            match to.poll_ask(asked, wait, cx) {
-                Poll::Ready(Ok(())) => {}
+            match to.poll_ask(message, wait, cx) {
+                Poll::Ready(Ok(reply)) => *step = Step::Await(reply),
                 Poll::Ready(Err(Ended)) => return Poll::Ready(Err(AskError::Stopped)),
                 Poll::Pending => return Poll::Pending,
             }
         }
-        let polled = Pin::new(reply).poll(cx);
+        let polled = match step {
+            Step::Await(Awaited::Reply(reply)) => Pin::new(reply).poll(cx),
+            Step::Await(Awaited::Noted(reply)) => Pin::new(reply).poll(cx),
+            Step::Send(..) => unreachable!("it was sent above"),
+        };
         if polled.is_ready() {
             *asking = None;
         }
@@ -166,13 +180,16 @@ impl<M, R: Send + 'static> Future for Ask<'_, M, R> {
 
 impl<M, R: Send + 'static> Drop for Ask<'_, M, R> {
     fn drop(&mut self) {
-        self.to.forget(&mut self.wait);
+        if let Step::Send(_, wait) = &mut self.step {
+            self.to.forget(wait);
+        }
     }
 }
 
 impl<M, R: Send + 'static> fmt::Debug for Ask<'_, M, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ask").field("is_sent", &self.asked.is_none()).finish_non_exhaustive()
+        let is_sent = matches!(self.step, Step::Await(_));
+        f.debug_struct("Ask").field("is_sent", &is_sent).finish_non_exhaustive()
     }
 }
 
@@ -194,8 +211,7 @@ pub(crate) fn ask_blocking<M, R: Send + 'static>(
     timeout: Option<Duration>,
 ) -> Result<R, AskError> {
     let began = Instant::now();
-    let (promise, reply) = to.promise();
-    to.block_ask(&mut Some((message, promise)), timeout).map_err(AskError::of_room)?;
+    let reply = to.block_ask(&mut Some(message), timeout).map_err(AskError::of_room)?;
     let outcome = match timeout {
         None => reply.result(),
         Some(timeout) => reply.result_timeout(timeout.saturating_sub(began.elapsed())),
