@@ -3,10 +3,11 @@
 //! An actor whose handler waits for another one's reply, or for room in its mailbox, handles nothing meanwhile. So if that one's handler waits for the
 //! first, or for one that does, neither ever goes on. Each such wait stands in one table, under one lock; who is about to
 //! wait enters it and looks for a way back to itself in one act, so that of several that would close a circle the last
-//! one sees the others. Tasks and threads that ask take no part: nobody waits for them.
+//! one sees the others. Mostly the other one waits for nobody, and then that is one look into a hash table. Tasks and threads that ask take no part: nobody waits for them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::iter::successors;
 
 use crate::errors::WouldDeadlock;
@@ -17,14 +18,61 @@ process_wide! {
 }
 
 struct Table {
-    /// By who waits, and a ticket, since a handler may wait for several.
-    waits: BTreeMap<(usize, u64), Awaited>,
+    /// By who waits.
+    waits: HashMap<usize, Waits, BuildHasherDefault<OfAddresses>>,
     tickets: u64,
 }
 
+/// What a handler waits for, which is one other actor, unless it asks several at a time.
+#[derive(Default)]
+struct Waits {
+    first: Option<Awaited>,
+    others: Vec<Awaited>,
+}
+
 struct Awaited {
+    ticket: u64,
     who: usize,
     name: ActorName,
+}
+
+impl Waits {
+    fn all(&self) -> impl Iterator<Item = &Awaited> {
+        self.first.iter().chain(&self.others)
+    }
+
+    fn add(&mut self, awaited: Awaited) {
+        match &mut self.first {
+            None => self.first = Some(awaited),
+            Some(_) => self.others.push(awaited),
+        }
+    }
+
+    /// True if nothing is left.
+    fn remove(&mut self, ticket: u64) -> bool {
+        if self.first.take_if(|awaited| awaited.ticket == ticket).is_none() {
+            self.others.retain(|awaited| awaited.ticket != ticket);
+        }
+        self.first.is_none() && self.others.is_empty()
+    }
+}
+
+/// Spreads numbers that are addresses of what lies in memory of its own.
+#[derive(Default)]
+struct OfAddresses(u64);
+
+impl Hasher for OfAddresses {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_usize(usize::from(byte)));
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.0 = (self.0 ^ number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// What an actor is called in a [`WouldDeadlock`]: by its name, or as its type.
@@ -84,17 +132,17 @@ impl Asking {
     /// # Examples
     /// See [`Asking`].
     pub fn enter(from: usize, to: usize, name: impl FnOnce() -> ActorName) -> Result<Self, WouldDeadlock> {
-        let awaited = Awaited { who: to, name: name() };
+        let name = name();
         let mut table = lock(&TABLE);
         if let Some(mut names) = table.way(to, from) {
             // The way ends with the asker, or is none, if it asks itself.
             let asker = names.pop();
-            let circle = asker.into_iter().chain([awaited.name.as_str().to_owned()]).chain(names);
+            let circle = asker.into_iter().chain([name.as_str().to_owned()]).chain(names);
             return Err(WouldDeadlock::of_actors(circle.collect()));
         }
         table.tickets += 1;
         let ticket = table.tickets;
-        table.waits.insert((from, ticket), awaited);
+        table.waits.entry(from).or_default().add(Awaited { ticket, who: to, name });
         Ok(Self { from, ticket })
     }
 }
@@ -102,11 +150,14 @@ impl Asking {
 impl Table {
     /// The tickets of one process are none of its child's, which may give inherited ones back.
     fn new() -> Self {
-        Self { waits: BTreeMap::new(), tickets: u64::from(generation()) << 32 }
+        Self { waits: HashMap::default(), tickets: u64::from(generation()) << 32 }
     }
 
     /// The names of those whom one waits for by way of whom, from the one to the other, if one of the ways leads there.
     fn way(&self, from: usize, to: usize) -> Option<Vec<String>> {
+        if from != to && !self.waits.contains_key(&from) {
+            return None;
+        }
         // Who was reached, from which place of this list, and by which name.
         let mut reached = vec![(from, 0, None)];
         let mut seen = BTreeSet::from([from]);
@@ -115,7 +166,7 @@ impl Table {
             if who == to {
                 return Some(names_to(&reached, at));
             }
-            for (_, next) in self.waits.range((who, 0)..=(who, u64::MAX)) {
+            for next in self.waits.get(&who).into_iter().flat_map(Waits::all) {
                 if seen.insert(next.who) {
                     reached.push((next.who, at, Some(&next.name)));
                 }
@@ -139,7 +190,10 @@ fn names_to(reached: &[(usize, usize, Option<&ActorName>)], last: usize) -> Vec<
 impl Drop for Asking {
     fn drop(&mut self) {
         // A name's last reference frees a text, which is nobody's code.
-        lock(&TABLE).waits.remove(&(self.from, self.ticket));
+        let mut table = lock(&TABLE);
+        if table.waits.get_mut(&self.from).is_some_and(|waits| waits.remove(self.ticket)) {
+            table.waits.remove(&self.from);
+        }
     }
 }
 
