@@ -16,7 +16,7 @@ use crate::future::CrossThreadFuture;
 use crate::inbox::{Asleep, Batch};
 use crate::ready::{Call, Ready, ReadyList};
 use crate::remote::Remote;
-use crate::sync::{ThreadToken, count_forks, this_thread};
+use crate::sync::{ThreadToken, count_forks, this_thread, thread_cell};
 use crate::task::{Cell, CellPtr, Record, TaskList, TaskRef, VTable};
 use crate::wait::{Spin, has_reached};
 use crate::watchers::{self, Place, Until};
@@ -73,6 +73,17 @@ impl Outside {
     fn has(self, own: NonNull<LoopCore>, other: NonNull<LoopCore>, thread: ThreadToken) -> bool {
         other != own && (self == Self::OtherLoops || thread != this_thread())
     }
+}
+
+thread_cell! {
+    /// Has a loop of this thread ever noted such waits?
+    static NOTES: bool = false;
+}
+
+/// May a loop of this thread note what its tasks await from outside?
+#[inline]
+pub(crate) fn this_thread_notes() -> bool {
+    NOTES.with(std::cell::Cell::get)
 }
 
 /// The cross-thread futures that tasks of the loop await from outside, each with a reference and the place where the
@@ -697,6 +708,7 @@ impl Home {
     /// ```
     pub fn note_outside_waits(&self, outside: Outside) {
         let noted = OutsideWaits { id: self.id, outside, waits: Vec::new() };
+        NOTES.with(|notes| notes.set(true));
         self.core.on_home(|home| home.outside_waits = Some(noted));
     }
 

@@ -9,6 +9,7 @@ use crate::core::{CoreRef, Life};
 use crate::errors::{FutureError, LoopClosed, Refusal, Refused, WouldDeadlock};
 use crate::future::CrossThreadFuture;
 use crate::group_id::GroupId;
+use crate::home::this_thread_notes;
 use crate::inbox::Pushed;
 use crate::ready::Ready;
 use crate::sync::this_thread;
@@ -68,7 +69,13 @@ impl Remote {
     /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
     /// assert!(!home.remote().is_noted_by(std::task::Waker::noop()));
     /// ```
+    #[inline]
     pub fn is_noted_by(&self, waker: &Waker) -> bool {
+        this_thread_notes() && self.is_noted_by_task_of(waker)
+    }
+
+    #[cold]
+    fn is_noted_by_task_of(&self, waker: &Waker) -> bool {
         let (core, thread) = (Some(self.0.as_ptr()), self.0.thread);
         TaskRef::from_waker(waker).is_some_and(|task| task.loop_that_notes_of(core, thread).is_some())
     }

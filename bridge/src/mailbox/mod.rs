@@ -25,7 +25,6 @@ use std::time::Duration;
 pub use letter::{Letter, Open, Opener, Question};
 pub use reply::{Answer, Reply};
 
-use crate::core::Apart;
 use crate::foreign::{contain, drop_contained};
 use crate::inbox::{Asleep, Batch, Inbox, Pushed};
 use crate::mailbox::letter::{LetterPtr, Line};
@@ -40,25 +39,23 @@ use crate::waits::Failed;
 
 type Lane<R> = Inbox<LetterPtr<R>>;
 
+/// What senders write and what the receiver writes lie more than a cache line apart, by what is seldom touched between the
+/// two. Alignment to lines would keep them as well apart, and from other mailboxes', but make it twice as big.
+#[repr(C)]
 struct Shared<R: Opener> {
-    /// What each send from elsewhere writes.
-    door: Apart<Door<R>>,
+    thread: ThreadToken,
+    spin: Spin,
+    letters: Lane<R>,
+    orders: Lane<R>,
+    room: Room,
+    signs: Signs,
     /// Letters that nobody will open: refused, or left when the mailbox was closed.
     dead: AtomicUsize,
-    signs: Signs,
     /// Written once, by the receiver's thread, before a lane is first asleep or signs are first watched; read by who found
     /// that so, and by that thread.
     waker: UnsafeCell<Option<Waker>>,
-    thread: ThreadToken,
-    spin: Spin,
     /// For the receiver's thread alone.
     home: UnsafeCell<AtHome<R>>,
-}
-
-struct Door<R: Opener> {
-    room: Room,
-    letters: Lane<R>,
-    orders: Lane<R>,
 }
 
 struct AtHome<R: Opener> {
@@ -110,12 +107,14 @@ unsafe impl<R: Opener> Sync for Shared<R> {}
 pub fn mailbox<R: Opener>(home: &Remote, capacity: usize) -> (Post<R>, Unopened<R>) {
     assert!(capacity > 0, "mailbox: it needs room for at least one letter");
     let shared = Arc::new(Shared {
-        door: Apart::new(Door { room: Room::new(capacity), letters: Inbox::new(), orders: Inbox::new() }),
-        dead: AtomicUsize::new(0),
-        signs: Signs::new(),
-        waker: UnsafeCell::new(None),
         thread: home.core().thread,
         spin: home.core().spin,
+        letters: Inbox::new(),
+        orders: Inbox::new(),
+        room: Room::new(capacity),
+        signs: Signs::new(),
+        dead: AtomicUsize::new(0),
+        waker: UnsafeCell::new(None),
         home: UnsafeCell::new(AtHome {
             letters: Line::EMPTY,
             orders: Line::EMPTY,
@@ -155,7 +154,7 @@ impl<R: Opener> Shared<R> {
                 home.owed -= usize::from(has_room);
                 has_room
             });
-        if is_paid { Ok(()) } else { self.door.room.enter() }
+        if is_paid { Ok(()) } else { self.room.enter() }
     }
 
     /// Puts a letter that was let in where the receiver finds it, or gives it back: the mailbox is closed.
@@ -190,8 +189,8 @@ impl<R: Opener> Shared<R> {
 
     fn lane(&self, lane: WhichLane) -> &Lane<R> {
         match lane {
-            WhichLane::Letters => &self.door.letters,
-            WhichLane::Orders => &self.door.orders,
+            WhichLane::Letters => &self.letters,
+            WhichLane::Orders => &self.orders,
         }
     }
 
@@ -209,6 +208,9 @@ impl<R: Opener> Shared<R> {
     fn next(&self, lane: WhichLane) -> Option<Letter<R>> {
         if let Some(letter) = self.on_home(|home| home.line(lane).pop()) {
             return Some(letter);
+        }
+        if !self.lane(lane).has_news() {
+            return None;
         }
         self.collect(lane);
         self.on_home(|home| home.line(lane).pop())
@@ -232,9 +234,9 @@ impl<R: Opener> Shared<R> {
     /// Refuses all that comes from now on, and drops what is there. How many letters that were.
     fn close(&self, is_home: bool) -> usize {
         let lines = if is_home { self.on_home(AtHome::close) } else { (Line::EMPTY, Line::EMPTY) };
-        let (letters, orders) = (self.door.letters.close(), self.door.orders.close());
+        let (letters, orders) = (self.letters.close(), self.orders.close());
         // From here on foreign code runs: who waited for room, and what the letters hold.
-        self.door.room.close();
+        self.room.close();
         let dead = drop_all(lines.0, letters);
         self.bury(dead);
         drop_all(lines.1, orders);
@@ -367,7 +369,7 @@ impl<R: Opener> Post<R> {
         if wait.0.is_none() && self.0.let_in().is_ok() {
             return Poll::Ready(Ok(()));
         }
-        self.0.door.room.poll_enter(&mut wait.0, cx).map_err(|()| {
+        self.0.room.poll_enter(&mut wait.0, cx).map_err(|()| {
             self.0.bury(1);
             QueueClosed(())
         })
@@ -381,7 +383,7 @@ impl<R: Opener> Post<R> {
     /// # Examples
     /// See [`RoomWait`].
     pub fn block_let_in(&self, timeout: Option<Duration>) -> Result<(), PutBlockingError<()>> {
-        self.0.door.room.block_enter(self.0.spin, timeout).map_err(|failed| match failed {
+        self.0.room.block_enter(self.0.spin, timeout).map_err(|failed| match failed {
             Failed::Closed => {
                 self.0.bury(1);
                 PutBlockingError::Closed(())
@@ -432,7 +434,7 @@ impl<R: Opener> Post<R> {
     /// # Examples
     /// See [`RoomWait`].
     pub fn forget(&self, wait: &mut RoomWait) {
-        self.0.door.room.forget(&mut wait.0);
+        self.0.room.forget(&mut wait.0);
     }
 
     /// Returns a number that no other mailbox has as long as this one is there.
@@ -468,7 +470,7 @@ impl<R: Opener> Post<R> {
     /// assert!(post.is_closed());
     /// ```
     pub fn is_closed(&self) -> bool {
-        self.0.door.letters.is_closed()
+        self.0.letters.is_closed()
     }
 
     /// Returns how many letters there are, as the room that they take is counted: what the receiver has taken since it
@@ -486,7 +488,7 @@ impl<R: Opener> Post<R> {
     /// assert_eq!((post.len(), post.is_empty(), post.capacity()), (0, true, 8));
     /// ```
     pub fn len(&self) -> usize {
-        self.0.door.room.taken()
+        self.0.room.taken()
     }
 
     /// Says whether there are none, as [`len`](Self::len) counts them.
@@ -502,7 +504,7 @@ impl<R: Opener> Post<R> {
     /// # Examples
     /// See [`len`](Self::len).
     pub fn capacity(&self) -> usize {
-        self.0.door.room.capacity()
+        self.0.room.capacity()
     }
 
     /// Returns how many letters will not be opened: those that were refused as the mailbox was closed, and those that
@@ -554,6 +556,19 @@ impl<R: Opener> fmt::Debug for Post<R> {
 /// ```
 #[derive(Debug, Default)]
 pub struct RoomWait(Option<Ticket>);
+
+impl RoomWait {
+    /// Says whether there is something to give up.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(!perloop_bridge::RoomWait::default().is_waiting());
+    /// ```
+    #[inline]
+    pub fn is_waiting(&self) -> bool {
+        self.0.is_some()
+    }
+}
 
 /// The receiving end of a mailbox that nobody has opened. Dropping it closes the mailbox.
 ///
@@ -742,7 +757,7 @@ impl<R: Opener> Mailbox<R> {
     /// One more letter was taken. Its room is given back with that of others.
     #[inline]
     fn owe(&self) {
-        let lot = self.shared.door.room.capacity().div_ceil(LOTS);
+        let lot = self.shared.room.capacity().div_ceil(LOTS);
         let is_lot = self.shared.on_home(|home| {
             home.owed += 1;
             home.owed >= lot
@@ -779,7 +794,7 @@ impl<R: Opener> Mailbox<R> {
     pub fn settle(&self) {
         let owed = self.shared.on_home(|home| std::mem::take(&mut home.owed));
         if owed > 0 {
-            self.shared.door.room.leave(owed);
+            self.shared.room.leave(owed);
         }
     }
 
@@ -790,7 +805,7 @@ impl<R: Opener> Mailbox<R> {
             return true;
         }
         self.keep_waker(cx);
-        let (letters, orders) = (&self.shared.door.letters, &self.shared.door.orders);
+        let (letters, orders) = (&self.shared.letters, &self.shared.orders);
         // Telling who waits for room is foreign code, which may have sent something from this very thread.
         let is_empty = self.shared.on_home(|home| home.letters.is_empty() && home.orders.is_empty());
         let is_asleep =

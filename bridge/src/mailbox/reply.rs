@@ -253,7 +253,11 @@ impl<T: Send + 'static> Future for Reply<T> {
         let outcome = shared.take_outcome();
         // SAFETY: the answerer has done with it, and we have.
         unsafe { free(slot) };
-        Poll::Ready(outcome.map_or(Err(FutureError::Cancelled), |given| given.map_err(FutureError::Panicked)))
+        Poll::Ready(match outcome {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(panicked)) => Err(FutureError::Panicked(panicked)),
+            None => Err(FutureError::Cancelled),
+        })
     }
 }
 

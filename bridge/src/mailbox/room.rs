@@ -20,7 +20,8 @@ const MARKS: usize = WAITED | CLOSED;
 /// What letters are counted in.
 const STEP: usize = MARKS + 1;
 
-/// See the [module](self).
+/// See the [module](self). What each letter changes comes first, and then what a full mailbox needs.
+#[repr(C)]
 pub(super) struct Room {
     word: AtomicUsize,
     capacity: usize,

@@ -110,7 +110,9 @@ impl<M> Future for Tell<'_, M> {
 
 impl<M> Drop for Tell<'_, M> {
     fn drop(&mut self) {
-        self.to.forget(&mut self.wait);
+        if self.wait.is_waiting() {
+            self.to.forget(&mut self.wait);
+        }
     }
 }
 
@@ -180,7 +182,9 @@ impl<M, R: Send + 'static> Future for Ask<'_, M, R> {
 
 impl<M, R: Send + 'static> Drop for Ask<'_, M, R> {
     fn drop(&mut self) {
-        if let Step::Send(_, wait) = &mut self.step {
+        if let Step::Send(_, wait) = &mut self.step
+            && wait.is_waiting()
+        {
             self.to.forget(wait);
         }
     }
