@@ -2,14 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
-
-use rustix::time::{ClockId, clock_gettime};
-
-/// By how much the machine's coarse clock may be behind, generously: it moves with the scheduler's ticks, of at most
-/// ten milliseconds.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const COARSENESS: Duration = Duration::from_millis(50);
+use std::time::{Duration, Instant};
 
 /// A loop's clock. Its times are durations since its own origin, so that virtual time begins at zero.
 ///
@@ -22,8 +15,8 @@ pub(crate) struct Clock {
 /// Where the time comes from.
 #[derive(Debug, Clone)]
 enum Source {
-    /// Time passes by itself, counted from this time of the machine's clock.
-    Monotonic(Duration),
+    /// Time passes by itself, counted from this instant.
+    Monotonic(Instant, coarse::Origin),
     /// Time passes when `advance_to` says so.
     Virtual(Rc<Cell<Duration>>),
 }
@@ -31,7 +24,7 @@ enum Source {
 impl Clock {
     /// Makes a clock that begins now and follows the machine's monotonic clock.
     pub(crate) fn monotonic() -> Self {
-        Self { source: Source::Monotonic(time_of(ClockId::Monotonic)) }
+        Self { source: Source::Monotonic(Instant::now(), coarse::Origin::now()) }
     }
 
     /// Makes a clock that stands at zero until it is advanced.
@@ -43,7 +36,7 @@ impl Clock {
     #[inline]
     pub(crate) fn time(&self) -> Duration {
         match &self.source {
-            Source::Monotonic(origin) => time_of(ClockId::Monotonic).saturating_sub(*origin),
+            Source::Monotonic(origin, _) => origin.elapsed(),
             Source::Virtual(now) => now.get(),
         }
     }
@@ -53,12 +46,8 @@ impl Clock {
     #[inline]
     pub(crate) fn is_well_before(&self, time: Duration) -> bool {
         match &self.source {
-            // Should it be behind by more, as after the machine was suspended, the next tick says so.
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            Source::Monotonic(origin) => {
-                time_of(ClockId::MonotonicCoarse).saturating_add(COARSENESS).saturating_sub(*origin) < time
-            }
-            _ => false,
+            Source::Monotonic(_, origin) => origin.is_well_before(time),
+            Source::Virtual(_) => false,
         }
     }
 
@@ -74,7 +63,7 @@ impl Clock {
     /// If the clock is monotonic.
     pub(crate) fn advance_to(&self, time: Duration) {
         match &self.source {
-            Source::Monotonic(_) => panic!("a monotonic clock advances by itself"),
+            Source::Monotonic(..) => panic!("a monotonic clock advances by itself"),
             Source::Virtual(now) => now.set(now.get().max(time)),
         }
     }
@@ -85,11 +74,57 @@ impl Clock {
     }
 }
 
-#[inline]
-fn time_of(clock: ClockId) -> Duration {
-    let time = clock_gettime(clock);
-    // A monotonic clock begins at zero, with the machine.
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+/// The machine's coarse clock, for an eighth of what the exact one costs.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod coarse {
+    use std::time::Duration;
+
+    use rustix::time::{ClockId, clock_gettime};
+
+    /// By how much it may be behind, generously: it moves with the scheduler's ticks, of at most ten milliseconds.
+    /// Should it be behind by more, as after the machine was suspended, the next tick says so.
+    const COARSENESS: Duration = Duration::from_millis(50);
+
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Origin(Duration);
+
+    impl Origin {
+        /// At most `COARSENESS` before the exact clock's origin.
+        pub(super) fn now() -> Self {
+            Self(time())
+        }
+
+        #[inline]
+        pub(super) fn is_well_before(self, after: Duration) -> bool {
+            time().saturating_sub(self.0).saturating_add(COARSENESS) < after
+        }
+    }
+
+    #[inline]
+    fn time() -> Duration {
+        let time = clock_gettime(ClockId::MonotonicCoarse);
+        // A monotonic clock begins at zero, with the machine.
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod coarse {
+    use std::time::Duration;
+
+    /// There is none.
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Origin;
+
+    impl Origin {
+        pub(super) fn now() -> Self {
+            Self
+        }
+
+        pub(super) fn is_well_before(self, _: Duration) -> bool {
+            false
+        }
+    }
 }
 
 #[cfg(test)]
