@@ -199,8 +199,8 @@ impl EventLoopGroup {
 
     /// From now on no loop that dies is replaced. Gives the threads, of every generation.
     fn take_members(&mut self) -> Vec<Member> {
-        // In the child of a fork the lock may be held for ever, and there are no threads.
-        if !self.members.iter().any(Member::is_inherited) {
+        // In the child of a fork the lock may be held for ever, and there are no threads; and once is enough.
+        if self.members.iter().any(|member| !member.is_inherited()) {
             self.handle.0.roster.close();
         }
         let mut members = std::mem::take(&mut self.members);
