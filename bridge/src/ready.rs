@@ -98,7 +98,7 @@ impl fmt::Debug for CallRef {
 }
 
 /// Entries for which a list keeps room, so that only one that was long gives room back.
-const SPARE: usize = 8 << 10;
+const SPARE: usize = 2 << 10;
 
 /// The list. Nearly all of it are tasks, so that callbacks, which are wider, lie apart, in the same order.
 #[derive(Default)]

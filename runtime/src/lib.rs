@@ -223,6 +223,7 @@ mod queues;
 mod reactor;
 mod run;
 mod runner;
+mod runs;
 mod scopes;
 mod shield;
 mod signal;

@@ -1,21 +1,20 @@
 //! `sleep` and `yield_now`.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use perloop_bridge::{Call, CallRef, Remote, TaskRef};
+use perloop_bridge::{Call, Home, Remote, TaskRef};
 
 use crate::current;
 use crate::event_loop::{EventLoop, Timer, run_callback};
+use crate::runs::Runs;
 use crate::task::step;
 use crate::timeout;
-use crate::timers::{TimerKey, Timers};
+use crate::timers::{Stamp, TimerKey, Timers};
 
 /// Gives up the turn: the task goes on behind everything that is ready now. asyncio's `sleep(0)`.
 ///
@@ -178,57 +177,58 @@ impl Sleeper {
 /// stands once for each of them: no allocation at all.
 pub(crate) struct Risen {
     timers: Rc<RefCell<Timers<Timer>>>,
-    queue: RefCell<VecDeque<TimerKey>>,
+    runs: Runs<TimerKey>,
 }
 
 impl Risen {
     pub(crate) fn new(timers: Rc<RefCell<Timers<Timer>>>) -> Rc<Self> {
-        Rc::new(Self { timers, queue: RefCell::default() })
+        Rc::new(Self { timers, runs: Runs::default() })
     }
 
-    /// Takes another one up; what comes back, and goes to the ready list, wakes it.
-    pub(crate) fn with(self: &Rc<Self>, timer: TimerKey) -> CallRef {
-        self.queue.borrow_mut().push_back(timer);
-        CallRef(self.clone())
+    pub(crate) fn queue(self: &Rc<Self>, home: &Home, timer: TimerKey) {
+        Runs::queue(Rc::clone(self), |risen| &risen.runs, home, timer);
+    }
+
+    fn rise(&self, risen: TimerKey) {
+        let removed = {
+            let mut timers = self.timers.borrow_mut();
+            if let Some(limited) = timers.item_mut(risen).and_then(Timer::expire) {
+                drop(timers);
+                return timeout::ask(limited, &self.timers, risen);
+            }
+            timers.remove(risen)
+        };
+        match removed {
+            Some(Timer::Task(_, task)) => task.wake(),
+            Some(Timer::Waker(_, waker)) => waker.wake(),
+            _ => {}
+        }
     }
 }
 
 impl Call for Risen {
     fn call(self: Rc<Self>) {
-        let Some(first) = self.queue.borrow_mut().pop_front() else { return };
-        let removed = {
-            let mut timers = self.timers.borrow_mut();
-            if let Some(limited) = timers.item_mut(first).and_then(Timer::expire) {
-                drop(timers);
-                return timeout::ask(limited, &self.timers, first);
-            }
-            timers.remove(first)
-        };
-        match removed {
-            Some(Timer::Task(task)) => task.wake(),
-            Some(Timer::Waker(waker)) => waker.wake(),
-            _ => {}
-        }
+        self.runs.take().for_each(|risen| run_callback(|| self.rise(risen)));
     }
 }
 
 impl Timer {
     /// Sleepers and timeouts stay with their timer after this has fired.
     pub(crate) fn stays(&self) -> bool {
-        !matches!(self, Self::Callback(_))
+        !matches!(self, Self::Callback(..))
     }
 
     fn of(cx: &Context<'_>) -> Self {
         match Sleeper::of(cx) {
-            Sleeper::Task(task) => Self::Task(task),
-            Sleeper::Waker(waker) => Self::Waker(Box::new(waker)),
+            Sleeper::Task(task) => Self::Task(Stamp::default(), task),
+            Sleeper::Waker(waker) => Self::Waker(Stamp::default(), Box::new(waker)),
         }
     }
 
     fn is_woken_by(&self, cx: &Context<'_>) -> bool {
         match self {
-            Self::Task(task) => TaskRef::from_waker(cx.waker()).as_ref() == Some(task),
-            Self::Waker(waker) => waker.will_wake(cx.waker()),
+            Self::Task(_, task) => TaskRef::from_waker(cx.waker()).as_ref() == Some(task),
+            Self::Waker(_, waker) => waker.will_wake(cx.waker()),
             _ => false,
         }
     }
@@ -246,11 +246,11 @@ impl EventLoop {
 
     /// Polled again, perhaps by another waker. False if the time has come.
     fn goes_on_sleeping(&self, timer: TimerKey, cx: &Context<'_>) -> bool {
-        let is_known = self.0.timers.borrow_mut().get_mut(timer).map(|timer| timer.is_woken_by(cx));
+        let is_known = self.0.timers.borrow_mut().get(timer).map(|timer| timer.is_woken_by(cx));
         if is_known == Some(false) {
             let new = Timer::of(cx);
             // The old one is dropped outside of the borrow.
-            let _old = self.0.timers.borrow_mut().get_mut(timer).map(|timer| mem::replace(timer, new));
+            let _old = self.0.timers.borrow_mut().replace(timer, new);
         }
         is_known.is_some()
     }

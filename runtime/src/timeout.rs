@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use perloop_bridge::{Ready, Remote, TaskRef};
+use perloop_bridge::{Remote, TaskRef};
 use pin_project_lite::pin_project;
 
 use crate::cancel::{CatchCancelled, Here, Raised, catch_cancelled};
@@ -17,7 +17,7 @@ use crate::current;
 use crate::errors::{TimedOut, TimeoutNotActive};
 use crate::event_loop::{EventLoop, Timer};
 use crate::task::{AnyTask, Rare, TaskRecord, step};
-use crate::timers::{TimerKey, Timers};
+use crate::timers::{Stamp, Stamped, TimerKey, Timers};
 
 /// Runs `body`, and if it has not ended `delay` after the first poll, asks it to stop: asyncio's `timeout`. Without a
 /// delay it waits for ever. See [`TimeoutScope`] for a deadline that can be moved.
@@ -156,14 +156,17 @@ impl Deadline {
 impl Timer {
     /// The deadline has come: says who is to be [asked](ask). None if it is no timeout's.
     pub(crate) fn expire(&mut self) -> Option<TaskRef> {
-        let (Self::Timeout(task) | Self::Expired(task) | Self::ExpiredTask(task)) = self else { return None };
-        let task = task.clone();
-        *self = Self::Expired(task.clone());
+        let (Self::Timeout(stamp, task) | Self::Expired(stamp, task) | Self::ExpiredTask(stamp, task)) = self
+        else {
+            return None;
+        };
+        let (stamp, task) = (stamp.clone(), task.clone());
+        *self = Self::Expired(stamp, task.clone());
         Some(task)
     }
 
     fn has_expired(&self) -> bool {
-        matches!(self, Self::Expired(_) | Self::ExpiredTask(_))
+        matches!(self, Self::Expired(..) | Self::ExpiredTask(..))
     }
 }
 
@@ -178,7 +181,7 @@ pub(crate) fn ask(task: TaskRef, timers: &RefCell<Timers<Timer>>, timer: TimerKe
         return;
     }
     if let Some(expired) = timers.borrow_mut().item_mut(timer) {
-        *expired = Timer::ExpiredTask(task);
+        *expired = Timer::ExpiredTask(expired.stamp().clone(), task);
         return;
     }
     // One of them gave the body up.
@@ -233,16 +236,20 @@ impl Seat {
     fn follow(&mut self, here: &Here<'_>, scope: u64) {
         let timers = self.timers().expect(ELSEWHERE);
         here.rare.scopes.set_alarm(scope, self.timer);
-        let new = Timer::Timeout(here.task.clone());
         let left = match timers.borrow_mut().item_mut(self.timer).expect(ELSEWHERE) {
-            Timer::Timeout(task) | Timer::Expired(task) | Timer::ExpiredTask(task) if task == here.task => {
+            Timer::Timeout(_, task) | Timer::Expired(_, task) | Timer::ExpiredTask(_, task)
+                if task == here.task =>
+            {
                 return;
             }
-            limit => mem::replace(limit, new),
+            limit => {
+                let new = Timer::Timeout(limit.stamp().clone(), here.task.clone());
+                mem::replace(limit, new)
+            }
         };
         self.before = Before::of(here.rare);
         let has_expired = left.has_expired();
-        if let Timer::ExpiredTask(left) = left {
+        if let Timer::ExpiredTask(_, left) = left {
             AnyTask::new(left).uncancel();
         }
         if has_expired {
@@ -264,7 +271,7 @@ impl Seat {
     fn reschedule(&mut self, deadline: Deadline) {
         let Some(own) = current::find(self.loop_id) else { return };
         let removed = own.0.timers.borrow_mut().remove(self.timer);
-        let Some(Timer::Timeout(task)) = removed else { return };
+        let Some(Timer::Timeout(_, task)) = removed else { return };
         let timer = set_alarm(&own, deadline, own.0.clock.time(), task.clone());
         let scopes = &task.record::<TaskRecord>().rare().scopes;
         if let Some(scope) = scopes.find_alarmed(self.timer) {
@@ -279,8 +286,8 @@ impl Seat {
         let own = current::find(self.loop_id)?;
         let limit = own.0.timers.borrow_mut().remove(self.timer);
         let (task, is_counted) = match limit {
-            Some(Timer::Expired(task)) => (task, false),
-            Some(Timer::ExpiredTask(task)) => (task, true),
+            Some(Timer::Expired(_, task)) => (task, false),
+            Some(Timer::ExpiredTask(_, task)) => (task, true),
             // It is in time, or its loop was closed, and all timers went.
             _ => return Some(Left { expired: false, is_own: false }),
         };
@@ -313,10 +320,10 @@ struct Left {
 fn set_alarm(own: &EventLoop, deadline: Deadline, now: Duration, task: TaskRef) -> TimerKey {
     let when = deadline.when().unwrap_or(Duration::MAX);
     if when > now {
-        return own.0.timers.borrow_mut().insert(when, Timer::Timeout(task));
+        return own.0.timers.borrow_mut().insert(when, Timer::Timeout(Stamp::default(), task));
     }
-    let timer = own.0.timers.borrow_mut().insert_fired(Timer::Timeout(task));
-    own.0.home.push(Ready::Call(own.0.risen.with(timer)));
+    let timer = own.0.timers.borrow_mut().insert_fired(Timer::Timeout(Stamp::default(), task));
+    own.0.risen.queue(&own.0.home, timer);
     timer
 }
 

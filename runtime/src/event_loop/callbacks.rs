@@ -286,7 +286,7 @@ impl EventLoop {
     ) -> Result<TimerHandle, LoopClosed> {
         self.check_open()?;
         let once = Once::new(callback, Location::caller());
-        let key = self.0.timers.borrow_mut().insert(when, Timer::Callback(Rc::clone(&once)));
+        let key = self.0.timers.borrow_mut().insert(when, Timer::callback(Rc::clone(&once)));
         Ok(TimerHandle { once, when, key, of: self.downgrade() })
     }
 

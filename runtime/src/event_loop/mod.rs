@@ -40,7 +40,7 @@ use crate::lodging::Lodgers;
 use crate::reactor::Reactor;
 use crate::sleep::Risen;
 use crate::task::{AnyTask, Seed, Task, TaskRecord};
-use crate::timers::Timers;
+use crate::timers::{Stamp, Stamped, Timers};
 use crate::wrap_future::Arrivals;
 
 /// An event loop, which belongs to the thread that made it: asyncio's loop. Clones are the same loop; none of them can
@@ -66,19 +66,34 @@ use crate::wrap_future::Arrivals;
 #[derive(Clone)]
 pub struct EventLoop(pub(crate) Rc<LoopInner>);
 
-/// What becomes ready when its time has come.
+/// What becomes ready when its time has come. With its stamp it is two words.
 pub(crate) enum Timer {
     /// A sleeping task.
-    Task(TaskRef),
-    /// Another sleeper. It lies apart, so that a timer is two words.
-    Waker(Box<Waker>),
-    Callback(Rc<Once>),
+    Task(Stamp, TaskRef),
+    /// Another sleeper.
+    Waker(Stamp, Box<Waker>),
+    Callback(Stamp, Rc<Once>),
     /// Who is to be asked to stop at a deadline. It stays with its timer, as the next two do, until the body has ended.
-    Timeout(TaskRef),
+    Timeout(Stamp, TaskRef),
     /// What is inside of the timeout's scope was asked to stop.
-    Expired(TaskRef),
+    Expired(Stamp, TaskRef),
     /// So was the whole task, by a request that counts, and that the end of the body takes back.
-    ExpiredTask(TaskRef),
+    ExpiredTask(Stamp, TaskRef),
+}
+
+impl Timer {
+    pub(crate) fn callback(once: Rc<Once>) -> Self {
+        Self::Callback(Stamp::default(), once)
+    }
+}
+
+impl Stamped for Timer {
+    fn stamp(&self) -> &Stamp {
+        match self {
+            Self::Task(stamp, _) | Self::Waker(stamp, _) | Self::Callback(stamp, _) => stamp,
+            Self::Timeout(stamp, _) | Self::Expired(stamp, _) | Self::ExpiredTask(stamp, _) => stamp,
+        }
+    }
 }
 
 /// A reference to a loop that does not keep it.

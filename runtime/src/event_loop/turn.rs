@@ -88,11 +88,11 @@ impl EventLoop {
         let now = self.0.clock.time();
         loop {
             let Some(fired) = self.0.timers.borrow_mut().fire_due(now, Timer::stays) else { return };
-            self.0.home.push(Ready::Call(match fired {
-                Fired::Stays(timer) => self.0.risen.with(timer),
-                Fired::Item(Timer::Callback(once)) => CallRef(once),
+            match fired {
+                Fired::Stays(timer) => self.0.risen.queue(&self.0.home, timer),
+                Fired::Item(Timer::Callback(_, once)) => self.0.home.push(Ready::Call(CallRef(once))),
                 Fired::Item(_) => unreachable!("the others stay"),
-            }));
+            }
         }
     }
 

@@ -2,7 +2,6 @@
 //! coming.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
@@ -15,6 +14,7 @@ use crate::current;
 use crate::errors::TaskError;
 use crate::event_loop::{EventLoop, run_callback, run_callback_of};
 use crate::nested_drop::drop_nested;
+use crate::runs::Runs;
 use crate::shield;
 use crate::task::awaited::Awaited;
 use crate::task::few::Few;
@@ -77,46 +77,25 @@ pub(crate) trait HearsEnds {
     fn one_ended(&self, number: usize);
 }
 
-/// The ends of several, on their way to who hears of them: one allocation for all. In the ready list it stands once for
-/// those that are queued with nothing between them, since nothing could come between their callbacks.
+/// The ends of several, on their way to who hears of them: one allocation for all.
 pub(crate) struct Ends {
     to: Weak<dyn HearsEnds>,
-    /// In the order in which they are queued, with `NEXT_ENTRY` between those of different entries.
-    queued: RefCell<VecDeque<usize>>,
+    runs: Runs<usize>,
 }
-
-/// No number of an end.
-const NEXT_ENTRY: usize = usize::MAX;
 
 impl Ends {
     pub(crate) fn new(to: Weak<dyn HearsEnds>) -> Rc<Self> {
-        Rc::new(Self { to, queued: RefCell::default() })
+        Rc::new(Self { to, runs: Runs::default() })
     }
 
     fn queue(self: Rc<Self>, event_loop: &EventLoop, number: usize) {
-        let home = &event_loop.0.home;
-        let mut queued = self.queued.borrow_mut();
-        if home.ends_with(&self) {
-            return queued.push_back(number);
-        }
-        queued.extend([NEXT_ENTRY, number]);
-        drop(queued);
-        home.push(Ready::Call(CallRef(self)));
-    }
-
-    /// The next one of the entry whose turn it is.
-    fn next(&self) -> Option<usize> {
-        let mut queued = self.queued.borrow_mut();
-        if *queued.front()? == NEXT_ENTRY { None } else { queued.pop_front() }
+        Runs::queue(self, |ends| &ends.runs, &event_loop.0.home, number);
     }
 }
 
 impl Call for Ends {
     fn call(self: Rc<Self>) {
-        // What stands before its numbers.
-        let begun = self.queued.borrow_mut().pop_front();
-        debug_assert_eq!(begun, Some(NEXT_ENTRY));
-        while let Some(number) = self.next() {
+        for number in self.runs.take() {
             let Some(to) = self.to.upgrade() else { continue };
             run_callback(|| to.one_ended(number));
             context::clear();

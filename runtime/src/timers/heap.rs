@@ -4,10 +4,7 @@ use std::time::Duration;
 
 /// A timer in a heap. They are ordered by deadline, then by sequence number.
 pub(super) trait Entry: Copy + Ord {
-    fn sequence(&self) -> u32;
     fn slot(&self) -> u32;
-    #[must_use]
-    fn with_sequence(self, sequence: u32) -> Self;
 }
 
 /// One whose deadline in nanoseconds has 64 bits: with the sequence number and the slot, from the highest bits to the
@@ -26,16 +23,8 @@ impl Near {
 }
 
 impl Entry for Near {
-    fn sequence(&self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
     fn slot(&self) -> u32 {
         self.0 as u32
-    }
-
-    fn with_sequence(self, sequence: u32) -> Self {
-        Self::new(self.deadline(), sequence, self.slot())
     }
 }
 
@@ -43,21 +32,13 @@ impl Entry for Near {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Far {
     pub(super) deadline: Duration,
-    pub(super) sequence: u32,
+    pub(super) sequence: u64,
     pub(super) slot: u32,
 }
 
 impl Entry for Far {
-    fn sequence(&self) -> u32 {
-        self.sequence
-    }
-
     fn slot(&self) -> u32 {
         self.slot
-    }
-
-    fn with_sequence(self, sequence: u32) -> Self {
-        Self { sequence, ..self }
     }
 }
 
@@ -103,8 +84,9 @@ impl<E: Entry> Heap<E> {
         Some(popped)
     }
 
-    pub(super) fn drop_top_while(&mut self, is_dropped: impl Fn(&E) -> bool) {
-        while self.0.first().is_some_and(&is_dropped) {
+    /// Pops those on top that are not kept.
+    pub(super) fn drop_top_until(&mut self, mut is_kept: impl FnMut(&E) -> bool) {
+        while self.0.first().is_some_and(|top| !is_kept(top)) {
             self.pop();
         }
     }
@@ -117,7 +99,7 @@ impl<E: Entry> Heap<E> {
     }
 
     /// All entries, from the earliest to the latest. The heap stays one, whatever is changed that keeps this order.
-    pub(super) fn sorted(&mut self) -> &mut [E] {
+    pub(super) fn sorted(&mut self) -> &mut Vec<E> {
         self.0.sort_unstable();
         &mut self.0
     }
