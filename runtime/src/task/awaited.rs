@@ -123,6 +123,7 @@ impl Awaited {
         }
     }
 
+    #[inline]
     pub(crate) fn watch(&self, watch: Watch) -> u64 {
         match self {
             Self::Task(task) => task.record::<TaskRecord>().watch(watch),

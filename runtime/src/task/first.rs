@@ -37,22 +37,25 @@ enum Entry {
 }
 
 impl Table {
-    fn put(&mut self, watch: Watch) -> Result<u32, Watch> {
+    /// None, and it stays where it is, if the table is full.
+    #[inline]
+    fn put(&mut self, watch: &mut Option<Watch>) -> Option<u32> {
         let place = self.free;
         if let Some(entry) = self.entries.get_mut(place as usize) {
-            if let Entry::Free(next) = mem::replace(entry, Entry::Taken(watch)) {
-                self.free = next;
-            }
+            let Entry::Free(next) = mem::replace(entry, Entry::Taken(watch.take()?)) else {
+                unreachable!("the first free entry is free")
+            };
+            self.free = next;
             self.taken += 1;
-            return Ok(place);
+            return Some(place);
         }
-        let place = u32::try_from(self.entries.len()).ok().filter(|place| *place < LEFT);
-        let Some(place) = place else { return Err(watch) };
-        self.entries.push(Entry::Taken(watch));
+        let place = u32::try_from(self.entries.len()).ok().filter(|place| *place < LEFT)?;
+        self.entries.push(Entry::Taken(watch.take()?));
         self.taken += 1;
-        Ok(place)
+        Some(place)
     }
 
+    #[inline]
     fn take(&mut self, place: u32) -> Option<Watch> {
         let entry = self.entries.get_mut(place as usize)?;
         let Entry::Taken(watch) = mem::replace(entry, Entry::Free(self.free)) else {
@@ -69,6 +72,15 @@ impl Table {
     }
 }
 
+impl Drop for Table {
+    /// The thread ends before the tasks do: it is foreign code, and a panic must not get out of a thread-local.
+    fn drop(&mut self) {
+        for entry in self.entries.drain(..) {
+            run_callback(|| drop(entry));
+        }
+    }
+}
+
 /// See the [module](self). It is one's only once.
 pub(super) struct First(Cell<u32>);
 
@@ -79,16 +91,18 @@ impl First {
     }
 
     /// Refused if there was one before.
+    #[inline]
     pub(super) fn set(&self, watch: Watch) -> Result<(), Watch> {
         if self.0.get() != NONE {
             return Err(watch);
         }
+        let mut watch = Some(watch);
+        let place = TABLE.try_with(|table| table.borrow_mut().put(&mut watch));
         // In a thread that is ending there is no table.
-        if TABLE.try_with(|_| ()).is_err() {
-            return Err(watch);
+        if let Ok(Some(place)) = place {
+            self.0.set(place);
         }
-        self.0.set(TABLE.with(|table| table.borrow_mut().put(watch))?);
-        Ok(())
+        watch.map_or(Ok(()), Err)
     }
 
     #[inline]

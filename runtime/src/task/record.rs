@@ -211,6 +211,7 @@ impl TaskRecord {
     }
 
     /// Its place, for `unwatch`.
+    #[inline]
     pub(super) fn watch(&self, watch: Watch) -> u64 {
         let watch = match self.apart.get() {
             None => match self.first.set(watch) {
