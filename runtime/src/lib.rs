@@ -266,9 +266,9 @@ pub mod threads {
 }
 
 pub use actor::{
-    Actor, ActorBuilder, ActorContext, ActorEnd, Address, Ask, AskError, AttachedKey, Broadcast, Handler,
-    Recipient, RegisterError, Router, RouterMember, Takes, Tell, TellError, TryTellError, WeakAddress,
-    WeakRecipient, create_actor,
+    Actor, ActorBuilder, ActorContext, ActorEnd, Address, Ask, AskError, AttachedKey, Broadcast, Down,
+    Handler, Monitor, MonitorKey, Recipient, RegisterError, Router, RouterMember, Takes, Tell, TellError,
+    TryTellError, WeakAddress, WeakRecipient, create_actor,
 };
 pub use as_completed::{Completions, as_completed};
 pub use async_gen::{Aclose, Anext, AsyncGenerator, GeneratorError, Yield, Yielder, async_gen};

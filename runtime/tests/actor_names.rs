@@ -103,13 +103,13 @@ fn a_name_is_free_when_its_actor_has_ended_in_whatever_way() {
     check("panicked", &panicked, |end| matches!(end, ActorEnd::Panicked(_)));
     let dead = clerk("its loop died", &mortal);
     mortal.call_soon_threadsafe(|| resume_unwind(Box::new("meant"))).unwrap();
-    check("its loop died", &dead, |end| *end == ActorEnd::Cancelled);
+    check("its loop died", &dead, |end| matches!(end, ActorEnd::LoopDied(_)));
     let closed = clerk("its loop was closed", &worker);
     worker.join().unwrap();
     check("its loop was closed", &closed, |end| *end == ActorEnd::Cancelled);
     let unborn = clerk("it never began", &unturned.handle());
     unturned.close().unwrap();
-    check("it never began", &unborn, |end| *end == ActorEnd::Cancelled);
+    check("it never began", &unborn, |end| matches!(end, ActorEnd::LoopClosed(_)));
 }
 
 #[test]

@@ -10,10 +10,12 @@ use perloop_bridge::{
     WouldDeadlock,
 };
 
-use crate::actor::envelope::{Asked, Order, Place, Promised, Told};
-use crate::actor::handling;
+use crate::actor::envelope::{Asked, Place, Promised, Told};
 use crate::actor::send::{self, Accept, AcceptAsk, Awaited, Ended};
-use crate::actor::{Actor, ActorEnd, Ask, AskError, Handler, Recipient, Tell, TellError, TryTellError};
+use crate::actor::{
+    Actor, ActorEnd, Ask, AskError, Handler, Monitor, Recipient, Tell, TellError, TryTellError, handling,
+    leash,
+};
 use crate::handle::LoopHandle;
 
 /// An actor, for any thread: where messages are sent, and where its end is heard of. It keeps the actor alive: once all
@@ -36,10 +38,16 @@ pub(crate) struct Strong<A: Actor> {
     name: Option<Arc<str>>,
 }
 
+impl<A: Actor> Strong<A> {
+    fn actor_name(&self) -> ActorName {
+        ActorName { given: self.name.clone(), kind: std::any::type_name::<A>() }
+    }
+}
+
 impl<A: Actor> Drop for Strong<A> {
     fn drop(&mut self) {
         // One that has ended does not mind.
-        drop(self.post.send_order(Order::Forgotten));
+        self.post.change_signs(0, leash::FORGOTTEN);
     }
 }
 
@@ -241,7 +249,55 @@ impl<A: Actor> Address<A> {
     /// See [`ActorEnd`].
     pub fn stop(&self) {
         // One that has ended does not mind.
-        drop(self.0.post.send_order(Order::Stop));
+        self.0.post.change_signs(0, leash::STOP);
+    }
+
+    /// Ends the actor at once, in the middle of whatever it waits for: what its handler returned is dropped half-way, and no
+    /// hook is called. It returns at once; [`ended`](Self::ended) waits. A handler that does not wait for anything, but keeps
+    /// its thread busy, goes on until it does.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Actor, ActorContext, ActorEnd, AskError, Handler, LoopThread};
+    ///
+    /// struct Silent;
+    /// impl Actor for Silent {}
+    /// impl Handler<()> for Silent {
+    ///     type Reply = ();
+    ///     async fn handle(&mut self, _: (), _: &mut ActorContext<Self>) {
+    ///         std::future::pending().await
+    ///     }
+    /// }
+    ///
+    /// let worker = LoopThread::spawn("worker")?;
+    /// let silent = worker.create_actor(|| Silent);
+    /// silent.tell_blocking(())?;
+    /// silent.kill();
+    /// assert_eq!(silent.ended_blocking()?, ActorEnd::Killed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn kill(&self) {
+        // One that has ended does not mind.
+        self.0.post.change_signs(0, leash::KILL);
+    }
+
+    /// What kills it for a reason, and does not keep it alive meanwhile.
+    pub(crate) fn killer(&self) -> impl FnOnce(ActorEnd) + Send + use<A> {
+        let post = self.0.post.clone();
+        move |why| post.raise_for(leash::KILL, Box::new(why))
+    }
+
+    /// Hears of the actor's end: OTP's `monitor`, for any thread.
+    ///
+    /// # Examples
+    /// See [`Monitor`].
+    pub fn monitor(&self) -> Monitor {
+        Monitor::new(self.0.actor_name(), self.0.end.witness())
+    }
+
+    /// A number that no other actor has as long as this address is there.
+    pub(crate) fn id(&self) -> usize {
+        self.0.post.id()
     }
 
     /// Awaits the actor's end: that it is dropped. Any number of tasks may.
@@ -270,7 +326,7 @@ impl<A: Actor> Address<A> {
     /// let worker = LoopThread::spawn("worker")?;
     /// let clerk = worker.create_actor(|| Clerk);
     /// worker.join()?;
-    /// assert_eq!(clerk.ended_blocking()?, ActorEnd::Cancelled); // with its loop
+    /// assert_eq!(clerk.ended_blocking()?, ActorEnd::Cancelled); // as all that is left when a loop's thread ends
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn ended_blocking(&self) -> Result<ActorEnd, AskError> {
@@ -419,8 +475,7 @@ fn end_of(outcome: Result<Option<Panicked>, FutureError>) -> Result<ActorEnd, As
 
 impl<A: Handler<M>, M: Send + 'static> Accept<M> for Strong<A> {
     fn enter_wait(&self) -> Result<Option<Asking>, WouldDeadlock> {
-        let name = || ActorName { given: self.name.clone(), kind: std::any::type_name::<A>() };
-        handling::current().map(|from| Asking::enter(from, self.post.id(), name)).transpose()
+        handling::current().map(|from| Asking::enter(from, self.post.id(), || self.actor_name())).transpose()
     }
 
     #[inline]

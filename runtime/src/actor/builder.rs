@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use perloop_bridge::{Promise, mailbox};
 
+use crate::actor::end::End;
 use crate::actor::life::{Birth, live};
 use crate::actor::{Actor, Address};
 use crate::current;
@@ -187,7 +188,8 @@ impl ActorBuilder {
         at: &'static Location<'static>,
     ) -> (Address<A>, Birth<A>, Seed) {
         let (post, mailbox) = mailbox(on.remote(), self.capacity);
-        let (end, ended) = Promise::served_by(on.remote());
+        let (promise, ended) = Promise::served_by(on.remote());
+        let end = End::new(promise, on.clone());
         let seed = Seed::with(self.name.clone(), at, None, None);
         let address = Address::new(post, ended, on.clone(), self.name.map(Arc::from));
         let this = address.downgrade();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use perloop_bridge::PooledFuture;
 
+use crate::actor::monitor::Ties;
 use crate::actor::streams::Streams;
 use crate::actor::{Actor, Address, Handler, WeakAddress, create_actor};
 use crate::current;
@@ -46,12 +47,13 @@ pub struct ActorContext<A: Actor> {
     /// None: it has never had one.
     streams: Option<Box<Streams<A>>>,
     is_stopping: bool,
-    is_forgotten: bool,
+    /// Made when it is first needed.
+    ties: Option<Box<Ties>>,
 }
 
 impl<A: Actor> ActorContext<A> {
     pub(crate) fn new(address: WeakAddress<A>) -> Self {
-        Self { address, children: Vec::new(), streams: None, is_stopping: false, is_forgotten: false }
+        Self { address, children: Vec::new(), streams: None, is_stopping: false, ties: None }
     }
 
     /// Makes an actor of the same loop that ends with this one: when this one stops, its children are stopped one by one, the
@@ -224,12 +226,8 @@ impl<A: Actor> ActorContext<A> {
         self.streams.get_or_insert_with(|| Box::new(Streams::new()))
     }
 
-    pub(crate) fn set_forgotten(&mut self) {
-        self.is_forgotten = true;
-    }
-
-    pub(crate) fn is_forgotten(&self) -> bool {
-        self.is_forgotten
+    pub(crate) fn ties(&mut self) -> &mut Ties {
+        self.ties.get_or_insert_default()
     }
 }
 
@@ -270,7 +268,7 @@ impl<A: Actor> fmt::Debug for ActorContext<A> {
         f.debug_struct("ActorContext")
             .field("streams", &self.streams.as_ref().map_or(0, |streams| streams.len()))
             .field("is_stopping", &self.is_stopping)
-            .field("is_forgotten", &self.is_forgotten)
+            .field("children", &self.children.len())
             .finish_non_exhaustive()
     }
 }

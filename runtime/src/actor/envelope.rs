@@ -83,24 +83,6 @@ impl<A: Actor> Place<A> {
     }
 }
 
-/// What an actor is told beside its messages, and before them.
-pub(crate) enum Order {
-    /// To end.
-    Stop,
-    /// That nobody has its address any more.
-    Forgotten,
-}
-
-impl<A: Actor> Open<Place<A>> for Order {
-    fn open(self, by: &mut Place<A>) -> PooledFuture<'_, Result<(), Panicked>> {
-        match self {
-            Self::Stop => by.context.stop(),
-            Self::Forgotten => by.context.set_forgotten(),
-        }
-        PooledFuture::new(std::future::ready(Ok(())))
-    }
-}
-
 /// A panic of `future` as its outcome.
 pub(crate) fn contained<F: Future>(future: F) -> Contained<F> {
     Contained { future }

@@ -1,4 +1,4 @@
-//! How an actor ends, and why it did not take a message. Who tells gets the message back.
+//! Why an actor did not take a message. Who tells gets the message back.
 
 use std::error::Error;
 use std::fmt;
@@ -6,54 +6,6 @@ use std::fmt;
 use perloop_bridge::{FutureError, Panicked, PutBlockingError, TryPutError, WouldDeadlock};
 
 const STOPPED: &str = "the actor has ended, or its loop has; it takes no more messages";
-
-/// How an actor has ended.
-///
-/// # Examples
-/// ```
-/// use perloop::{Actor, ActorEnd, create_actor};
-///
-/// struct Clerk;
-/// impl Actor for Clerk {}
-///
-/// let ended = perloop::run(async {
-///     let clerk = create_actor(|| Clerk);
-///     clerk.stop();
-///     clerk.ended().await
-/// })?;
-/// assert_eq!(ended, ActorEnd::Stopped);
-/// # Ok::<(), perloop::RunError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum ActorEnd {
-    /// It was asked to, or nobody had its address any more.
-    Stopped,
-    /// By a panic, in a handler or when it was made.
-    Panicked(Panicked),
-    /// Its task was cancelled, or its loop was closed or died, maybe before it began.
-    Cancelled,
-}
-
-impl ActorEnd {
-    pub(crate) fn of(outcome: Result<Option<Panicked>, FutureError>) -> Self {
-        match outcome {
-            Ok(None) => Self::Stopped,
-            Ok(Some(panicked)) => Self::Panicked(panicked),
-            Err(_) => Self::Cancelled,
-        }
-    }
-}
-
-impl fmt::Display for ActorEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stopped => f.write_str("stopped"),
-            Self::Panicked(panicked) => write!(f, "panicked: {}", panicked.message()),
-            Self::Cancelled => f.write_str("cancelled, with its task or its loop"),
-        }
-    }
-}
 
 /// Why [`Address::try_tell`](crate::Address::try_tell) did not tell.
 ///

@@ -2,16 +2,19 @@
 //!
 //! `address` is what others have of an actor, `recipient` the same without its type, `names` how it is found, `router` several as one; `send` the futures that a message
 //! leads to, `envelope` the message on its way, `life` what the actor's task does, `context` what its handlers have of it, `handling` which
-//! actor's runs in this thread, `streams` and `reader` what else gives it messages, `builder` how it is made, `errors` why a message was
-//! not taken.
+//! actor's runs in this thread, `streams` and `reader` what else gives it messages, `leash` what it is told beside messages,
+//! `builder` how it is made, `end` how it ends, `monitor` who hears of that, `errors` why a message was not taken.
 
 mod address;
 mod builder;
 mod context;
+mod end;
 mod envelope;
 mod errors;
 mod handling;
+mod leash;
 mod life;
+mod monitor;
 mod names;
 mod reader;
 mod recipient;
@@ -24,7 +27,9 @@ use std::future::Future;
 pub use address::{Address, WeakAddress};
 pub use builder::{ActorBuilder, create_actor};
 pub use context::ActorContext;
-pub use errors::{ActorEnd, AskError, TellError, TryTellError};
+pub use end::{ActorEnd, Down};
+pub use errors::{AskError, TellError, TryTellError};
+pub use monitor::{Monitor, MonitorKey};
 pub use names::RegisterError;
 pub use recipient::{Recipient, WeakRecipient};
 pub use router::{Broadcast, Router, RouterMember, Takes};
@@ -41,6 +46,7 @@ pub use streams::AttachedKey;
 /// - when all of its addresses are dropped and its [streams](ActorContext::attach) have ended, after the messages that are
 ///   left,
 /// - by a panic in a handler, at once: the `ask` of that message fails with it, and the loop's exception handler hears of it,
+/// - when [`Address::kill`] ends it, in the middle of whatever it waits for,
 /// - when its task is cancelled, or its loop closes.
 ///
 /// Then its mailbox is closed, what was left in it is dropped, so that each `ask` ends with [`AskError::Stopped`], its
@@ -86,8 +92,8 @@ pub use streams::AttachedKey;
 ///
 /// # Hooks
 /// An actor that has to do something when it begins or ends overrides `started`, `stopping` and `stopped`: `async fn`s, all.
-/// A panic in one of them is as one in a handler. After a panic, or when the actor's task is cancelled or its loop closes, only
-/// destructors run.
+/// A panic in one of them is as one in a handler. After a panic, or when the actor is killed, its task cancelled or its loop
+/// closed, only destructors run.
 ///
 /// ```
 /// use std::{cell::RefCell, rc::Rc};
