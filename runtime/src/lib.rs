@@ -183,7 +183,8 @@
 //! - Scopes and streams: [`async_with`], [`async_gen`].
 //! - What blocks, in threads of its own: [`to_thread`], [`ThreadPoolExecutor`], [`CapacityLimiter`].
 //! - Between tasks of a loop: [`Lock`], [`Event`], [`Condition`], [`Semaphore`], [`Barrier`], [`Queue`].
-//! - State that is talked to by messages: [`Actor`], [`Handler`], [`create_actor`], [`Address`], [`Recipient`].
+//! - State that is talked to by messages: [`Actor`], [`Handler`], [`create_actor`], [`Address`], [`Recipient`]; who restarts
+//!   it when it fails, [`Supervisor`]; who hears of its end, [`Monitor`].
 //! - From other threads: [`run_coroutine_threadsafe`], [`LoopHandle`], [`CrossThreadFuture`], [`Promise`], [`threads`],
 //!   [`thread_queue`]; no more at a time than a [`SubmitLimit`] allows.
 //! - What goes along with work: [`ContextVar`], and the `tracing` span.
@@ -230,6 +231,7 @@ mod signal;
 mod simulation;
 mod sleep;
 mod submit_limit;
+mod supervisor;
 mod task;
 mod task_group;
 mod timeout;
@@ -312,6 +314,10 @@ pub use shield::shield;
 pub use simulation::{PendingTask, Simulation, SimulationError};
 pub use sleep::{Sleep, YieldNow, sleep, yield_now};
 pub use submit_limit::{LimitReached, SubmitLimit, SubmitPermit};
+pub use supervisor::{
+    Backoff, Child, ChildRef, ChildState, GaveUp, Intensity, Restart, StartChild, StopChild, Strategy,
+    Supervisor, SupervisorBuilder, WhichChildren,
+};
 pub use task::{AnyTask, Awaitable, CallbackKey, Task, Waitable, all_tasks, create_task, current_task};
 pub use task_group::{ExceptionGroup, GroupRefused, GroupedError, TaskGroup};
 pub use timeout::{Timeout, TimeoutScope, timeout, timeout_at};

@@ -157,6 +157,23 @@ struct Here {
 }
 impl Actor for Here {}
 
+// A tree is made where it lives, and spoken to from anywhere.
+matrix! {
+    Supervisor: false false,
+    SupervisorBuilder: false false,
+    Child<Here>: false false,
+    ChildRef<Here>: true true,
+    ChildState: true true,
+    WhichChildren: true true,
+    StartChild: true false,
+    StopChild: true true,
+    Strategy: true true,
+    Restart: true true,
+    Intensity: true true,
+    Backoff: true true,
+    GaveUp: true true,
+}
+
 // Addresses go anywhere, the actor itself stays.
 matrix! {
     Address<Here>: true true,

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use perloop_bridge::{
     ActorName, Asking, CrossThreadFuture, FutureError, Panicked, Post, Promise, PutBlockingError, RoomWait,
-    WouldDeadlock,
+    Witness, WouldDeadlock,
 };
 
 use crate::actor::envelope::{Asked, Place, Promised, Told};
 use crate::actor::send::{self, Accept, AcceptAsk, Awaited, Ended};
+use crate::actor::ward::Ends;
 use crate::actor::{
     Actor, ActorEnd, Ask, AskError, Handler, Monitor, Recipient, Tell, TellError, TryTellError, handling,
     leash,
@@ -36,6 +37,8 @@ pub(crate) struct Strong<A: Actor> {
     end: CrossThreadFuture<()>,
     home: LoopHandle,
     name: Option<Arc<str>>,
+    /// Of a supervised one: the ends of its lives.
+    ends: Option<Arc<Ends>>,
 }
 
 impl<A: Actor> Strong<A> {
@@ -57,8 +60,9 @@ impl<A: Actor> Address<A> {
         end: CrossThreadFuture<()>,
         home: LoopHandle,
         name: Option<Arc<str>>,
+        ends: Option<Arc<Ends>>,
     ) -> Self {
-        Self(Arc::new(Strong { post, end, home, name }))
+        Self(Arc::new(Strong { post, end, home, name, ends }))
     }
 
     /// Sends a message, and awaits room for it if the mailbox is full. What the handler replies is dropped.
@@ -281,10 +285,15 @@ impl<A: Actor> Address<A> {
         self.0.post.change_signs(0, leash::KILL);
     }
 
-    /// What kills it for a reason, and does not keep it alive meanwhile.
+    /// What ends the life that it lives now, for a reason, and does not keep it alive meanwhile.
     pub(crate) fn killer(&self) -> impl FnOnce(ActorEnd) + Send + use<A> {
-        let post = self.0.post.clone();
-        move |why| post.raise_for(leash::KILL, Box::new(why))
+        let (post, life) = (self.0.post.clone(), self.life_end());
+        move |why| {
+            // The next life has nothing to do with it.
+            if !life.done() {
+                post.raise_for(leash::KILL, Box::new(why));
+            }
+        }
     }
 
     /// Hears of the actor's end: OTP's `monitor`, for any thread.
@@ -292,7 +301,22 @@ impl<A: Actor> Address<A> {
     /// # Examples
     /// See [`Monitor`].
     pub fn monitor(&self) -> Monitor {
-        Monitor::new(self.0.actor_name(), self.0.end.witness())
+        Monitor::new(self.0.actor_name(), self.life_end())
+    }
+
+    /// Hears of the end of the life that it lives, or has lived last.
+    pub(crate) fn life_end(&self) -> Witness {
+        let end = self.0.ends.as_ref().and_then(|ends| ends.latest());
+        end.unwrap_or_else(|| self.last_end())
+    }
+
+    /// Hears of the end that no life comes after.
+    pub(crate) fn last_end(&self) -> Witness {
+        self.0.end.witness()
+    }
+
+    pub(crate) fn change_signs(&self, lower: u32, raise: u32) {
+        self.0.post.change_signs(lower, raise);
     }
 
     /// A number that no other actor has as long as this address is there.

@@ -3,12 +3,14 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use perloop_bridge::{Promise, mailbox};
+use perloop_bridge::{CrossThreadFuture, Promise, mailbox};
 
 use crate::actor::end::End;
-use crate::actor::life::{Birth, live};
+use crate::actor::life::{Birth, live, live_again};
+use crate::actor::ward::{Boss, Ends, Ward};
 use crate::actor::{Actor, Address};
 use crate::current;
+use crate::event_loop::EventLoop;
 use crate::handle::LoopHandle;
 use crate::task::Seed;
 
@@ -160,7 +162,7 @@ impl ActorBuilder {
             Ok(running) => running,
             Err(error) => panic!("create_actor: {error}"),
         };
-        let (address, birth, seed) = self.prepare(&running.handle(), at);
+        let (address, birth, seed) = self.prepare(&running.handle(), at, None);
         if running.check_open().is_ok() {
             drop(running.spawn_queued(seed, live(birth, make)));
         }
@@ -177,7 +179,7 @@ impl ActorBuilder {
         on: &LoopHandle,
         make: impl FnOnce() -> A + Send + 'static,
     ) -> Address<A> {
-        let (address, birth, seed) = self.prepare(on, Location::caller());
+        let (address, birth, seed) = self.prepare(on, Location::caller(), None);
         drop(on.submit_seeded(seed, || live(birth, make)));
         address
     }
@@ -186,13 +188,65 @@ impl ActorBuilder {
         self,
         on: &LoopHandle,
         at: &'static Location<'static>,
+        ends: Option<Arc<Ends>>,
     ) -> (Address<A>, Birth<A>, Seed) {
         let (post, mailbox) = mailbox(on.remote(), self.capacity);
         let (promise, ended) = Promise::served_by(on.remote());
         let end = End::new(promise, on.clone());
         let seed = Seed::with(self.name.clone(), at, None, None);
-        let address = Address::new(post, ended, on.clone(), self.name.map(Arc::from));
+        let address = Address::new(post, ended, on.clone(), self.name.map(Arc::from), ends);
         let this = address.downgrade();
         (address, Birth { mailbox, this, end }, seed)
+    }
+}
+
+/// A supervised actor that is there, and has not begun.
+pub(crate) struct Upbringing<A: Actor> {
+    pub(crate) address: Address<A>,
+    /// Done when its first life has started; cancelled, if that failed.
+    pub(crate) begun: CrossThreadFuture<()>,
+}
+
+impl ActorBuilder {
+    /// Makes one on the running loop.
+    pub(crate) fn bring_up<A: Actor>(
+        self,
+        running: &EventLoop,
+        boss: Boss,
+        at: &'static Location<'static>,
+        make: impl FnMut() -> A + 'static,
+    ) -> Upbringing<A> {
+        let (upbringing, birth, ward, seed) = self.prepare_ward(&running.handle(), boss, at);
+        if running.check_open().is_ok() {
+            drop(running.spawn_queued(seed, live_again(birth, ward, make)));
+        }
+        upbringing
+    }
+
+    /// Makes one on this loop.
+    pub(crate) fn bring_up_on<A: Actor>(
+        self,
+        on: &LoopHandle,
+        boss: Boss,
+        at: &'static Location<'static>,
+        make: impl FnMut() -> A + Send + 'static,
+    ) -> Upbringing<A> {
+        let (upbringing, birth, ward, seed) = self.prepare_ward(on, boss, at);
+        drop(on.submit_seeded(seed, || live_again(birth, ward, make)));
+        upbringing
+    }
+
+    fn prepare_ward<A: Actor>(
+        self,
+        on: &LoopHandle,
+        boss: Boss,
+        at: &'static Location<'static>,
+    ) -> (Upbringing<A>, Birth<A>, Ward, Seed) {
+        let ends = Arc::new(Ends::new());
+        let first = ends.renew(on);
+        let (promise, begun) = Promise::served_by(on.remote());
+        let (address, birth, seed) = self.prepare(on, at, Some(Arc::clone(&ends)));
+        let ward = Ward { boss, begun: promise, first, ends, home: on.clone() };
+        (Upbringing { address, begun }, birth, ward, seed)
     }
 }

@@ -7,7 +7,7 @@ use perloop_bridge::PooledFuture;
 
 use crate::actor::monitor::Ties;
 use crate::actor::streams::Streams;
-use crate::actor::{Actor, Address, Handler, WeakAddress, create_actor};
+use crate::actor::{Actor, ActorEnd, Address, Handler, WeakAddress, create_actor};
 use crate::current;
 use crate::event_loop::TimerHandle;
 
@@ -224,6 +224,16 @@ impl<A: Actor> ActorContext<A> {
 
     pub(crate) fn streams_to_be(&mut self) -> &mut Streams<A> {
         self.streams.get_or_insert_with(|| Box::new(Streams::new()))
+    }
+
+    /// Ends the actor after the message that it handles, for a reason of its own.
+    pub(crate) fn stop_as(&mut self, end: ActorEnd) {
+        self.is_stopping = true;
+        self.ties().end = Some(end);
+    }
+
+    pub(crate) fn take_end(&mut self) -> Option<ActorEnd> {
+        self.ties.as_mut()?.end.take()
     }
 
     pub(crate) fn ties(&mut self) -> &mut Ties {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use perloop_bridge::{FutureError, LoopClosed, LoopDied, Panicked, Promise};
 
 use crate::handle::LoopHandle;
+use crate::supervisor::GaveUp;
 
 /// How an actor has ended.
 ///
@@ -43,6 +44,8 @@ pub enum ActorEnd {
     LoopClosed(LoopClosed),
     /// Its loop was ended by a panic, or its thread ended.
     LoopDied(LoopDied),
+    /// It was a supervisor, and its children failed too often.
+    GaveUp(Box<GaveUp>),
 }
 
 impl ActorEnd {
@@ -76,6 +79,7 @@ impl fmt::Display for ActorEnd {
             Self::Cancelled => f.write_str("cancelled, with its task"),
             Self::LoopClosed(closed) => write!(f, "its event loop '{}' was closed", closed.loop_name()),
             Self::LoopDied(died) => write!(f, "its event loop '{}' died", died.loop_name()),
+            Self::GaveUp(gave_up) => gave_up.fmt(f),
         }
     }
 }

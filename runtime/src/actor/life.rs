@@ -12,7 +12,10 @@ use crate::actor::envelope::{Place, contained};
 use crate::actor::handling::within;
 use crate::actor::leash::{self, Leash};
 use crate::actor::streams::Streams;
+use crate::actor::ward::{Event, Role, Ward};
 use crate::actor::{Actor, ActorContext, ActorEnd, WeakAddress};
+use crate::current;
+use crate::exception::ExceptionContext;
 use crate::sleep::yield_now;
 
 /// So many messages an actor handles in one step, if their handlers do not wait, before the loop's others have their turn.
@@ -31,28 +34,58 @@ pub(crate) struct Birth<A: Actor> {
 pub(crate) async fn live<A: Actor>(birth: Birth<A>, make: impl FnOnce() -> A) {
     let Birth { mailbox, this, end } = birth;
     let mut mailbox = mailbox.open();
-    let ended = incarnate(&mut mailbox, ActorContext::new(this), make).await;
+    let mut desk = Desk { mailbox: &mut mailbox, leash: Leash::default(), budget: BUDGET };
+    let ended = incarnate(&mut desk, ActorContext::new(this), make, Role::default()).await;
     end.tell(&ended);
-    if let ActorEnd::Panicked(panicked) = ended {
+    match ended {
         // It is the task's end as well, of which the exception handler hears.
-        resume_unwind(panicked.into_payload());
+        ActorEnd::Panicked(panicked) => resume_unwind(panicked.into_payload()),
+        ActorEnd::GaveUp(_) => report(&ExceptionContext::new(ended.to_string())),
+        _ => {}
     }
+}
+
+/// The lives of a supervised actor, one after the other, each as its supervisor says. The mailbox stays.
+pub(crate) async fn live_again<A: Actor>(birth: Birth<A>, ward: Ward, mut make: impl FnMut() -> A) {
+    let Birth { mailbox, this, end } = birth;
+    let Ward { boss, begun, first, ends, home } = ward;
+    let (mut first, mut begun, mut after) = (Some(first), Some(begun), None);
+    let mut mailbox = mailbox.open();
+    let mut desk = Desk { mailbox: &mut mailbox, leash: Leash::default(), budget: BUDGET };
+    while desk.leash.may_begin(desk.mailbox).await {
+        let own_end = first.take().unwrap_or_else(|| ends.renew(&home));
+        let context = ActorContext::new(this.clone());
+        let role = Role { boss: Some(&boss), begun: begun.take(), after: after.as_ref() };
+        let ended = incarnate(&mut desk, context, &mut make, role).await;
+        own_end.tell(&ended);
+        boss.tell(Event::Ended(ended.clone()));
+        after = Some(ended);
+    }
+    let dead = desk.mailbox.close();
+    tell_of_dead_letters::<A>(dead);
+    if let Some(never) = first {
+        never.tell(&ActorEnd::Stopped);
+    }
+    end.tell(&after.unwrap_or(ActorEnd::Stopped));
 }
 
 /// From the making of an actor until it is dropped.
 async fn incarnate<A: Actor>(
-    mailbox: &mut Mailbox<Place<A>>,
+    desk: &mut Desk<'_, A>,
     context: ActorContext<A>,
     make: impl FnOnce() -> A,
+    role: Role<'_>,
 ) -> ActorEnd {
     let actor = match catch_unwind(AssertUnwindSafe(make)) {
         Ok(actor) => actor,
         Err(payload) => return ActorEnd::Panicked(Panicked::new(payload)),
     };
     let mut place = Place { actor, context };
-    // Dropped before the actor is.
-    let mut desk = Desk { mailbox, leash: Leash::default(), budget: BUDGET };
-    let lived = live_through(&mut desk, &mut place).await;
+    let is_supervised = role.boss.is_some();
+    // Closes the mailbox before the actor is dropped.
+    let mut desk = AtWork { desk, leaves_open: false };
+    let lived = live_through(desk.desk, &mut place, role).await;
+    desk.leaves_open = is_supervised;
     drop(desk);
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(place)));
     match (lived, dropped) {
@@ -62,25 +95,41 @@ async fn incarnate<A: Actor>(
     }
 }
 
-async fn live_through<A: Actor>(desk: &mut Desk<'_, A>, place: &mut Place<A>) -> Result<(), ActorEnd> {
-    desk.run(contained(place.actor.started(&mut place.context))).await?;
+async fn live_through<A: Actor>(
+    desk: &mut Desk<'_, A>,
+    place: &mut Place<A>,
+    mut role: Role<'_>,
+) -> Result<(), ActorEnd> {
+    match role.after {
+        None => desk.run(contained(place.actor.started(&mut place.context))).await?,
+        Some(why) => desk.run(contained(place.actor.restarted(why, &mut place.context))).await?,
+    }
+    role.has_started();
     serve(desk, place).await?;
     desk.mailbox.settle();
     desk.run(contained(place.actor.stopping(&mut place.context))).await?;
-    // Before the children end, as they may ask something, of which they would wait for the reply.
-    let dead = desk.mailbox.close();
+    if desk.is_last_life(&role) {
+        // Before the children end, as they may ask something, of which they would wait for the reply.
+        tell_of_dead_letters::<A>(desk.mailbox.close());
+    }
+    desk.run(contained(place.context.end_children())).await?;
+    desk.run(contained(place.actor.stopped())).await?;
+    place.context.take_end().map_or(Ok(()), Err)
+}
+
+fn tell_of_dead_letters<A>(dead: usize) {
     if dead > 0 {
         tracing::debug!(target: "perloop", actor = std::any::type_name::<A>(), dead, "dead letters: the actor has ended");
     }
-    desk.run(contained(place.context.end_children())).await?;
-    desk.run(contained(place.actor.stopped())).await
 }
 
 /// Handles messages until the actor is to end.
 async fn serve<A: Actor>(desk: &mut Desk<'_, A>, place: &mut Place<A>) -> Result<(), ActorEnd> {
     while !place.context.is_stopping() {
         let Some(letter) = desk.receive(&mut place.context).await? else { break };
-        desk.run(letter.open(place)).await?;
+        if let Err(end) = desk.run(letter.open(place)).await {
+            go_on_after(end, place)?;
+        }
         desk.budget -= 1;
         if desk.budget == 0 {
             desk.budget = BUDGET;
@@ -91,7 +140,30 @@ async fn serve<A: Actor>(desk: &mut Desk<'_, A>, place: &mut Place<A>) -> Result
     Ok(())
 }
 
-/// Where an actor's letters are read, one after the other. Dropping it closes the mailbox.
+/// After a message whose handler has panicked, if the actor says so.
+#[cold]
+fn go_on_after<A: Actor>(end: ActorEnd, place: &mut Place<A>) -> Result<(), ActorEnd> {
+    let ActorEnd::Panicked(panicked) = end else { return Err(end) };
+    match catch_unwind(AssertUnwindSafe(|| place.actor.resumes_after(&panicked))) {
+        Ok(false) => Err(ActorEnd::Panicked(panicked)),
+        Ok(true) => {
+            let mut context = ExceptionContext::new("a handler failed, and its actor goes on");
+            context.panicked = Some(panicked);
+            report(&context);
+            Ok(())
+        }
+        Err(payload) => Err(ActorEnd::Panicked(Panicked::new(payload))),
+    }
+}
+
+/// Tells the exception handler of the loop that runs, as an actor's does.
+fn report(context: &ExceptionContext) {
+    if let Ok(running) = current::get_running_loop() {
+        running.call_exception_handler(context);
+    }
+}
+
+/// Where an actor's letters are read, one after the other.
 struct Desk<'a, A: Actor> {
     mailbox: &'a mut Mailbox<Place<A>>,
     leash: Leash,
@@ -100,6 +172,12 @@ struct Desk<'a, A: Actor> {
 }
 
 impl<A: Actor> Desk<'_, A> {
+    /// Does no other life come after this one?
+    fn is_last_life(&mut self, role: &Role<'_>) -> bool {
+        self.leash.look(self.mailbox);
+        role.boss.is_none() || self.leash.is(leash::END)
+    }
+
     /// The next message. None: it is told to stop, or no message is left, and none will come.
     async fn receive(&mut self, context: &mut ActorContext<A>) -> Result<Option<Letter<Place<A>>>, ActorEnd> {
         poll_fn(|cx| {
@@ -147,9 +225,19 @@ impl<A: Actor> Desk<'_, A> {
     }
 }
 
-impl<A: Actor> Drop for Desk<'_, A> {
+/// Somebody reads there. If that ends half-way the mailbox is closed.
+struct AtWork<'d, 'a, A: Actor> {
+    desk: &'d mut Desk<'a, A>,
+    leaves_open: bool,
+}
+
+impl<A: Actor> Drop for AtWork<'_, '_, A> {
     fn drop(&mut self) {
-        self.mailbox.close();
+        if self.leaves_open {
+            self.desk.mailbox.settle();
+        } else {
+            self.desk.mailbox.close();
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! `address` is what others have of an actor, `recipient` the same without its type, `names` how it is found, `router` several as one; `send` the futures that a message
 //! leads to, `envelope` the message on its way, `life` what the actor's task does, `context` what its handlers have of it, `handling` which
 //! actor's runs in this thread, `streams` and `reader` what else gives it messages, `leash` what it is told beside messages,
-//! `builder` how it is made, `end` how it ends, `monitor` who hears of that, `errors` why a message was not taken.
+//! `ward` what a supervised one has beside, `builder` how it is made, `end` how it ends, `monitor` who hears of that, `errors` why a
+//! message was not taken.
 
 mod address;
 mod builder;
@@ -12,7 +13,7 @@ mod end;
 mod envelope;
 mod errors;
 mod handling;
-mod leash;
+pub(crate) mod leash;
 mod life;
 mod monitor;
 mod names;
@@ -21,10 +22,14 @@ mod recipient;
 mod router;
 mod send;
 mod streams;
+mod ward;
 
 use std::future::Future;
 
+use perloop_bridge::Panicked;
+
 pub use address::{Address, WeakAddress};
+pub(crate) use builder::Upbringing;
 pub use builder::{ActorBuilder, create_actor};
 pub use context::ActorContext;
 pub use end::{ActorEnd, Down};
@@ -35,6 +40,7 @@ pub use recipient::{Recipient, WeakRecipient};
 pub use router::{Broadcast, Router, RouterMember, Takes};
 pub use send::{Ask, Tell};
 pub use streams::AttachedKey;
+pub(crate) use ward::{Boss, Event, News};
 
 /// State that lives on a loop and is changed by messages, one at a time. Each type of message that it takes is a
 /// [`Handler`].
@@ -130,6 +136,51 @@ pub trait Actor: Sized + 'static {
     fn started(&mut self, context: &mut ActorContext<Self>) -> impl Future<Output = ()> {
         let _ = context;
         async {}
+    }
+
+    /// Called instead of `started` when a [`Supervisor`](crate::Supervisor) has restarted the actor: its state was made anew, its
+    /// mailbox has what was not handled yet, and `why` is how the one before has ended. By default it calls `started`.
+    ///
+    /// # Examples
+    /// See [`Supervisor`](crate::Supervisor).
+    fn restarted(&mut self, why: &ActorEnd, context: &mut ActorContext<Self>) -> impl Future<Output = ()> {
+        let _ = why;
+        self.started(context)
+    }
+
+    /// Says whether the actor goes on with its state as it is after a handler has panicked, which may have changed one half
+    /// of it and not the other. By default it does not: no later message sees such state, as the actor ends, or is restarted
+    /// by its supervisor. If it goes on, the message's `ask` still fails, and the loop's exception handler hears of it.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Actor, ActorContext, AskError, EventLoop, ExceptionContext, Handler, Panicked, create_actor};
+    ///
+    /// struct Calculator; // has no state that a panic could spoil
+    /// struct Divide(i32, i32);
+    ///
+    /// impl Actor for Calculator {
+    ///     fn resumes_after(&mut self, _: &Panicked) -> bool {
+    ///         true
+    ///     }
+    /// }
+    /// impl Handler<Divide> for Calculator {
+    ///     type Reply = i32;
+    ///     async fn handle(&mut self, Divide(a, b): Divide, _: &mut ActorContext<Self>) -> i32 {
+    ///         a / b
+    ///     }
+    /// }
+    ///
+    /// perloop::run(async {
+    ///     let calculator = create_actor(|| Calculator);
+    ///     assert!(matches!(calculator.ask(Divide(1, 0)).await, Err(AskError::Panicked(_))));
+    ///     assert_eq!(calculator.ask(Divide(6, 2)).await, Ok(3));
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    fn resumes_after(&mut self, panicked: &Panicked) -> bool {
+        let _ = panicked;
+        false
     }
 
     /// Called when the actor is to end, after its last message. It may still ask others; its own mailbox is not closed yet, but

@@ -15,6 +15,9 @@ use crate::actor::{Actor, ActorContext, ActorEnd, Address, AskError, Down, Handl
 /// Dropping it takes it back. See [`Address::monitor`]; an actor that is to be told by a message calls
 /// [`ActorContext::monitor`].
 ///
+/// Of a supervised actor it hears of the end of the life that the actor lives, also if its supervisor restarts it: what was
+/// agreed with that one is forgotten.
+///
 /// Cancel safety: giving a wait for `&mut monitor` up loses nothing.
 ///
 /// # Examples
@@ -155,9 +158,10 @@ impl fmt::Debug for Monitor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MonitorKey(u64);
 
-/// What an actor has to do with others' ends.
+/// What an actor has to do with others' ends, and how it ends itself, if it says that.
 #[derive(Default)]
 pub(crate) struct Ties {
+    pub(crate) end: Option<ActorEnd>,
     monitors: Vec<(MonitorKey, Witness, Watch)>,
     next: u64,
     links: Vec<Link>,

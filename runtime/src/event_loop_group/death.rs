@@ -86,13 +86,13 @@ impl Shared {
             }
         };
         life.begin(self);
-        let handle = member.handle.clone();
+        let seat = member.seat();
         // First, so that who closes the roster after it was given its seat finds the thread. A group of daemons may be gone,
         // and then nobody joins it.
         drop(self.births.send(member));
-        let seated = self.handle.0.roster.replace(index, handle);
+        let seated = self.handle.0.roster.replace(index, seat);
         // None would end it otherwise.
-        seated.map_err(|late| late.stop()).is_ok()
+        seated.map_err(|late| late.handle.stop()).is_ok()
     }
 }
 

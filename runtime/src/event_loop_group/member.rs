@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use perloop_bridge::{Forked, GroupId, Panicked};
+use perloop_bridge::{Forked, GroupId, Panicked, Promise, Witness};
 
 use crate::errors::LoopError;
 use crate::event_loop::EventLoop;
@@ -31,6 +31,8 @@ pub(super) struct Member {
     pub(super) handle: LoopHandle,
     pub(super) index: usize,
     pub(super) generation: u64,
+    /// Done when the thread is about to end, and another one is in its place, if there is to be one.
+    mourned: Witness,
     thread: Option<JoinHandle<()>>,
     /// Nothing comes out of it; it is closed when the thread is about to end.
     ended: Receiver<Infallible>,
@@ -58,8 +60,9 @@ impl Member {
         };
         let (until_ended, ended) = crossbeam_channel::bounded(0);
         let (begin, group) = crossbeam_channel::bounded::<Arc<Shared>>(1);
+        let (until_mourned, mourned) = Promise::<()>::new();
         let live = move |event_loop: EventLoop| {
-            let _until_ended = until_ended;
+            let _until_ended = (until_ended, until_mourned);
             let _in_group = id.enter();
             INDEX.set(Some(index));
             let Err(panicked) = live(&event_loop) else { return };
@@ -72,7 +75,12 @@ impl Member {
         };
         let (handle, thread) = loop_thread::start(name, make, live)?;
         let (thread, process) = (Some(thread), std::process::id());
-        Ok((Self { handle, index, generation, thread, ended, process }, Life(begin)))
+        let mourned = mourned.witness();
+        Ok((Self { handle, index, generation, mourned, thread, ended, process }, Life(begin)))
+    }
+
+    pub(super) fn seat(&self) -> Seat {
+        Seat { handle: self.handle.clone(), mourned: Some(self.mourned.clone()) }
     }
 
     pub(super) fn is_inherited(&self) -> bool {
@@ -91,6 +99,14 @@ impl Member {
         }
         self.thread.take().map_or(Ok(()), |thread| loop_thread::join(&self.handle, thread))
     }
+}
+
+/// A member, as the group's handles have it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) handle: LoopHandle,
+    /// None: nobody will ever come in its place.
+    pub(super) mourned: Option<Witness>,
 }
 
 impl Drop for Member {

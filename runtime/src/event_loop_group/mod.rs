@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use crossbeam_channel::{Receiver, Sender};
-use perloop_bridge::{CrossThreadFuture, GroupId, Roster};
+use perloop_bridge::{CrossThreadFuture, GroupId, Roster, Witness};
 
 pub use builder::GroupBuilder;
 pub use death::LoopDeath;
@@ -32,7 +32,7 @@ pub(crate) use key::place_of;
 pub(crate) use member::InPlace;
 pub use report::{LoopEnd, LoopReport, ShutdownReport};
 
-use crate::event_loop_group::member::{Member, current_index, stop_and_join};
+use crate::event_loop_group::member::{Member, Seat, current_index, stop_and_join};
 use crate::handle::{LoopHandle, run_coroutine_threadsafe};
 use crate::loop_thread::JoinError;
 
@@ -83,7 +83,7 @@ pub struct GroupHandle(Arc<Seats>);
 /// What the group's handles share.
 struct Seats {
     id: GroupId,
-    roster: Roster<LoopHandle>,
+    roster: Roster<Seat>,
 }
 
 /// What the group's threads share.
@@ -144,7 +144,7 @@ impl EventLoopGroup {
             }
         }
         let (sender, births) = crossbeam_channel::unbounded();
-        let handle = GroupHandle::of(id, members.iter().map(|member| member.handle.clone()));
+        let handle = GroupHandle::seated(id, members.iter().map(Member::seat));
         let shared =
             Arc::new(Shared { handle: handle.clone(), settings: settings.clone(), cores, births: sender });
         lives.into_iter().for_each(|life| life.begin(&shared));
@@ -213,7 +213,11 @@ impl EventLoopGroup {
 impl GroupHandle {
     /// The group of these loops.
     pub(crate) fn of(id: GroupId, loops: impl IntoIterator<Item = LoopHandle>) -> Self {
-        Self(Arc::new(Seats { id, roster: Roster::new(loops) }))
+        Self::seated(id, loops.into_iter().map(|handle| Seat { handle, mourned: None }))
+    }
+
+    fn seated(id: GroupId, seats: impl IntoIterator<Item = Seat>) -> Self {
+        Self(Arc::new(Seats { id, roster: Roster::new(seats) }))
     }
 
     /// Returns how many loops there are.
@@ -238,7 +242,7 @@ impl GroupHandle {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn get(&self, index: usize) -> Option<&LoopHandle> {
-        self.0.roster.get(index)
+        self.0.roster.get(index).map(|seat| &seat.handle)
     }
 
     /// Returns the index of the loop on whose thread this is called, if it is one of the group: for what each loop has a part
@@ -448,13 +452,19 @@ impl GroupHandle {
         GroupFutures::new(futures)
     }
 
+    /// If the loop of this index is closed, and another one may come in its place: hears that there is one, or will be none.
+    pub(crate) fn awaits_successor(&self, index: usize) -> Option<Witness> {
+        let seat = self.0.roster.get(index)?;
+        seat.mourned.clone().filter(|mourned| seat.handle.is_closed() && !mourned.done())
+    }
+
     pub(crate) fn id(&self) -> GroupId {
         self.0.id
     }
 
     /// The loop of this index, counted round.
     fn at(&self, index: usize) -> &LoopHandle {
-        self.0.roster.get(index % self.len()).expect("an index within the group")
+        self.get(index % self.len()).expect("an index within the group")
     }
 }
 
