@@ -116,7 +116,8 @@ pub use future::{Completion, CrossThreadFuture, drop_cancelled, drops_cancelled}
 pub use group_id::{GroupId, InGroup};
 pub use home::{Closing, Home, Outside};
 pub use mailbox::{
-    Answer, Letter, Mailbox, Open, Opener, Post, Question, Received, Reply, RoomWait, Unopened, mailbox,
+    Answer, Burial, Letter, Mailbox, Open, Opener, Post, Question, Received, Reply, RoomWait, Unopened,
+    WhenFull, mailbox, mailbox_with,
 };
 pub use many::{AnyFuture, AsCompleted, DoneAndPending, ReturnWhen, as_completed, wait};
 pub use members::{Members, Seen};

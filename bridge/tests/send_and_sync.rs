@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use perloop_bridge::{
-    ActorName, Answer, AsCompleted, Asking, Belfry, Bell, CallRef, Closing, Completion, CrossThreadFuture,
-    Depot, DoneAndPending, Forked, FutureError, GetBlockingError, GroupId, Handing, Home, InGroup,
-    InvalidState, Letter, LoopClosed, LoopDied, Mailbox, Members, NameEntry, Opener, Outside, Panicked,
-    Permit, PermitError, Permits, PooledFuture, Post, Promise, PutBlockingError, QueueClosed, Ready,
-    Received, Refusal, Refused, Remote, Reply, ReturnWhen, RoomWait, Roster, Scope, ScopedFuture, Seen,
-    SharedText, Spin, Staff, Stepped, TakePermit, TaskRef, ThreadGet, ThreadPut, ThreadReceiver,
-    ThreadSender, TryGetError, TryPutError, Unopened, Watch, Witness, WouldDeadlock,
+    ActorName, Answer, AsCompleted, Asking, Belfry, Bell, Burial, CallRef, Closing, Completion,
+    CrossThreadFuture, Depot, DoneAndPending, Forked, FutureError, GetBlockingError, GroupId, Handing, Home,
+    InGroup, InvalidState, Letter, LoopClosed, LoopDied, Mailbox, Members, NameEntry, Opener, Outside,
+    Panicked, Permit, PermitError, Permits, PooledFuture, Post, Promise, PutBlockingError, QueueClosed,
+    Ready, Received, Refusal, Refused, Remote, Reply, ReturnWhen, RoomWait, Roster, Scope, ScopedFuture,
+    Seen, SharedText, Spin, Staff, Stepped, TakePermit, TaskRef, ThreadGet, ThreadPut, ThreadReceiver,
+    ThreadSender, TryGetError, TryPutError, Unopened, Watch, WhenFull, Witness, WouldDeadlock,
 };
 
 const fn is_send<T: ?Sized + Send>() {}
@@ -69,6 +69,7 @@ assert_both!(ActorName, Asking, NameEntry, SharedText);
 assert_both!(Post<Receiver>, Unopened<Receiver>, Letter<Receiver>, Received<Receiver>, RoomWait);
 assert_both!(Answer<Cell<u8>>, Reply<Cell<u8>>);
 assert_both!(Watch, Witness);
+assert_both!(Burial, WhenFull);
 assert_not!(Send: Mailbox<Receiver>, PooledFuture<'static, u8>);
 assert_not!(Sync: Mailbox<Receiver>, PooledFuture<'static, u8>);
 

@@ -76,5 +76,5 @@ fn claims_are_numbered() {
     let page = fs::read_to_string(here().join("src/PROTOCOL.md")).unwrap();
     let numbers =
         page.lines().filter_map(|line| line.strip_prefix("- **P")?.split("**").next()?.parse::<u32>().ok());
-    assert!(numbers.eq(1..=46));
+    assert!(numbers.eq(1..=47));
 }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bridge::{
     Mailbox, Open, Opener, Post, PutBlockingError, QueueClosed, Received, RoomWait, TryPutError, Unopened,
-    mailbox,
+    WhenFull, mailbox, mailbox_with,
 };
 use loom::thread;
 use support::{Driver, Ledger, TestBell, Value, join_all, model, ringing, wait_for};
@@ -455,6 +455,76 @@ fn a_sign_that_takes_one_back_against_a_look_is_seen_alone_or_later() {
         let second = receiver.mailbox.take_signs();
         assert!([(1, 2), (2, 0)].contains(&(first, second)), "{first} {second}");
         drop(receiver);
+        ledger.check();
+    });
+}
+
+fn ends_that_drop(capacity: usize) -> Ends {
+    let home = Driver::new();
+    let (post, unopened) = mailbox_with(&home.remote(), capacity, WhenFull::DropOldest);
+    Ends { ledger: Ledger::default(), post, unopened, _home: home }
+}
+
+/// As `letters_against_a_receiver_that_falls_asleep_wake_it`, where the oldest makes room, which there is enough of.
+#[test]
+fn letters_against_a_receiver_that_drops_the_oldest_wake_it() {
+    model(2, || {
+        let Ends { ledger, post, unopened, _home } = ends_that_drop(2);
+        let values = [1, 2].map(|number| ledger.value_of(number));
+        let other = thread::spawn(move || values.into_iter().for_each(|value| send(&post, value)));
+        let mut receiver = Receiver::new(unopened);
+        assert_eq!((receiver.letter(), receiver.letter()), (1, 2));
+        other.join().unwrap();
+        drop(receiver);
+        ledger.check();
+    });
+}
+
+/// Two who send where there is room for one: what comes is the last one, whoever that is, and the other comes before or is
+/// dropped, once.
+#[test]
+fn letters_of_two_senders_displace_each_other_or_come() {
+    model(2, || {
+        let Ends { ledger, post, unopened, _home } = ends_that_drop(1);
+        let others = [1, 2].map(|number| {
+            let (post, value) = (post.clone(), ledger.value_of(number));
+            thread::spawn(move || send(&post, value))
+        });
+        let mut receiver = Receiver::new(unopened);
+        let first = receiver.letter();
+        join_all(others);
+        let second = match receiver.poll() {
+            Poll::Ready(Received::Letter(letter)) => letter.open(&mut Reader),
+            Poll::Ready(Received::Order(_)) => panic!("nobody has sent an order"),
+            Poll::Pending => 0,
+        };
+        assert_eq!(second == 0, post.dead_letters() == 1);
+        assert!([(1, 2), (2, 1), (1, 0), (2, 0)].contains(&(first, second)), "{first} {second}");
+        drop(receiver);
+        ledger.check();
+    });
+}
+
+/// Letters that come as such a mailbox is closed are dropped there, or come back; an order wakes its receiver as any other.
+#[test]
+fn letters_against_the_close_of_a_mailbox_that_drops_the_oldest_end_once() {
+    model(2, || {
+        let Ends { ledger, post, unopened, _home } = ends_that_drop(1);
+        let values = [1, 2].map(|number| ledger.value_of(number));
+        let other = thread::spawn({
+            let post = post.clone();
+            move || {
+                let came_back = values.into_iter().filter_map(|value| post.try_send(Note(value)).err());
+                came_back.count()
+            }
+        });
+        let mut receiver = Receiver::new(unopened);
+        let is_read = receiver.poll().is_ready();
+        receiver.mailbox.close();
+        drop(receiver);
+        let came_back = other.join().unwrap();
+        assert!(came_back <= 2 && post.dead_letters() == 2 - usize::from(is_read));
+        drop(post);
         ledger.check();
     });
 }

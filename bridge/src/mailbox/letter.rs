@@ -50,6 +50,51 @@ pub trait Opener: 'static {
 pub trait Open<R: Opener>: Send + 'static {
     /// Opens it, on the receiver's thread.
     fn open(self, by: &mut R) -> R::Opened<'_>;
+
+    /// Nobody will open it: it is a dead letter. On the receiver's thread, or on that of who has sent the one that displaced it.
+    fn bury(self, why: Burial)
+    where
+        Self: Sized,
+    {
+        let _ = why;
+    }
+}
+
+/// Why a letter that was in a mailbox will not be opened.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// # struct Nothing;
+/// # impl Opener for Nothing { type Opened<'a> = (); }
+/// use std::sync::mpsc::{Sender, channel};
+/// use perloop_bridge::{Burial, Open, Opener, WhenFull, mailbox_with};
+///
+/// struct Note(Sender<Burial>);
+/// impl Open<Nothing> for Note {
+///     fn open(self, _: &mut Nothing) {}
+///     fn bury(self, why: Burial) {
+///         self.0.send(why).unwrap();
+///     }
+/// }
+///
+/// let (post, mailbox) = mailbox_with::<Nothing>(&home.remote(), 1, WhenFull::DropOldest);
+/// let (sender, burials) = channel();
+/// assert!(post.try_send(Note(sender.clone())).is_ok());
+/// assert!(post.try_send(Note(sender)).is_ok());
+/// drop(mailbox);
+/// assert_eq!(burials.iter().collect::<Vec<_>>(), [Burial::Displaced, Burial::Left]);
+/// assert_eq!(post.dead_letters(), 2);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Burial {
+    /// The mailbox was closed.
+    Left,
+    /// The mailbox was full, and a later letter took its place.
+    Displaced,
 }
 
 /// A letter's content that is to be answered: what it does when its receiver opens it. See [`Opener`].
@@ -93,6 +138,14 @@ pub trait Question<R: Opener>: Send + 'static {
 
     /// Opens it, on the receiver's thread. The answer may be given later.
     fn open(self, by: &mut R, answer: Answer<Self::Reply>) -> R::Opened<'_>;
+
+    /// As [`Open::bury`]. By default the answer is dropped, and tells that there will be none.
+    fn bury(self, answer: Answer<Self::Reply>, why: Burial)
+    where
+        Self: Sized,
+    {
+        let _ = (answer, why);
+    }
 }
 
 /// What all letters of a receiver have in front.
@@ -120,6 +173,7 @@ impl<R: Opener> Head<R> {
 struct VTable<R: Opener> {
     open: for<'a> unsafe fn(NonNull<Head<R>>, &'a mut R) -> R::Opened<'a>,
     drop: unsafe fn(NonNull<Head<R>>),
+    bury: unsafe fn(NonNull<Head<R>>, Burial),
 }
 
 /// A letter of one type. The head comes first, so that a pointer to one is a pointer to the other.
@@ -130,7 +184,7 @@ struct Sealed<R: Opener, V> {
 }
 
 impl<R: Opener, V: Open<R>> Sealed<R, V> {
-    const VTABLE: &'static VTable<R> = &VTable { open: Self::open, drop: Self::drop };
+    const VTABLE: &'static VTable<R> = &VTable { open: Self::open, drop: Self::drop, bury: Self::bury };
 
     /// # Safety
     /// It is a letter of this type, and the caller's, who has done with it.
@@ -144,6 +198,13 @@ impl<R: Opener, V: Open<R>> Sealed<R, V> {
     unsafe fn drop(head: NonNull<Head<R>>) {
         // SAFETY: the caller's promise.
         drop(unsafe { Self::into_content(head) });
+    }
+
+    /// # Safety
+    /// As for `open`.
+    unsafe fn bury(head: NonNull<Head<R>>, why: Burial) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::into_content(head) }.bury(why);
     }
 
     /// Takes the content out, and gives the memory back.
@@ -173,7 +234,7 @@ struct Asking<R: Opener, V: Question<R>> {
 }
 
 impl<R: Opener, V: Question<R>> Asking<R, V> {
-    const VTABLE: &'static VTable<R> = &VTable { open: Self::open, drop: Self::drop };
+    const VTABLE: &'static VTable<R> = &VTable { open: Self::open, drop: Self::drop, bury: Self::bury };
 
     fn seal(content: V) -> (Letter<R>, Reply<V::Reply>) {
         let memory = pool::allocate::<Self>();
@@ -205,6 +266,14 @@ impl<R: Opener, V: Question<R>> Asking<R, V> {
         // SAFETY: the caller's promise.
         let (content, _answer) = unsafe { Self::take_apart(head) };
         drop(content);
+    }
+
+    /// # Safety
+    /// As for `open`.
+    unsafe fn bury(head: NonNull<Head<R>>, why: Burial) {
+        // SAFETY: the caller's promise.
+        let (content, answer) = unsafe { Self::take_apart(head) };
+        content.bury(answer, why);
     }
 
     /// Takes the content out, and leaves the slot to who answers.
@@ -300,6 +369,13 @@ impl<R: Opener> Letter<R> {
         let head = ManuallyDrop::new(self).0;
         // SAFETY: we own the letter, and its own table knows of what type it is.
         unsafe { (Self::vtable(head).open)(head, by) }
+    }
+
+    /// Nobody will open it.
+    pub(super) fn bury(self, why: Burial) {
+        let head = ManuallyDrop::new(self).0;
+        // SAFETY: we own the letter, and its own table knows of what type it is.
+        unsafe { (Self::vtable(head).bury)(head, why) };
     }
 
     /// # Safety

@@ -1,7 +1,7 @@
 //! A mailbox: many send, from any thread, and one who lives on a loop receives.
 //!
-//! `letter` is what is sent, `reply` what comes back, `room` how many letters there may be, `signs` what the receiver is told
-//! beside letters; here are the two ends, and how the receiver is woken.
+//! `letter` is what is sent, `reply` what comes back, `room` how many letters there may be, `ring` where the oldest makes room,
+//! `signs` what the receiver is told beside letters; here are the two ends, and how the receiver is woken.
 //!
 //! A letter goes by one of two ways. From another thread it goes through a *lane*, one word as a loop's
 //! [inbox](crate::inbox): who pushes onto one that is asleep wakes the receiver. From the receiver's own thread it is put
@@ -13,6 +13,7 @@
 
 mod letter;
 mod reply;
+mod ring;
 mod room;
 mod signs;
 
@@ -22,12 +23,13 @@ use std::marker::PhantomData;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-pub use letter::{Letter, Open, Opener, Question};
+pub use letter::{Burial, Letter, Open, Opener, Question};
 pub use reply::{Answer, Reply};
 
 use crate::foreign::{contain, drop_contained};
 use crate::inbox::{Asleep, Batch, Inbox, Pushed};
 use crate::mailbox::letter::{LetterPtr, Line};
+use crate::mailbox::ring::{Put, Ring};
 use crate::mailbox::room::{Outside, Room};
 use crate::mailbox::signs::Signs;
 use crate::remote::Remote;
@@ -39,6 +41,19 @@ use crate::waits::Failed;
 
 type Lane<R> = Inbox<LetterPtr<R>>;
 
+/// What becomes of a letter when the mailbox is full.
+///
+/// # Examples
+/// See [`mailbox_with`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenFull {
+    /// It waits for room, or is refused, as its sender likes.
+    #[default]
+    Wait,
+    /// It comes in, and the oldest one in the mailbox is dropped.
+    DropOldest,
+}
+
 /// What senders write and what the receiver writes lie more than a cache line apart, by what is seldom touched between the
 /// two. Alignment to lines would keep them as well apart, and from other mailboxes', but make it twice as big.
 #[repr(C)]
@@ -49,7 +64,9 @@ struct Shared<R: Opener> {
     orders: Lane<R>,
     room: Room,
     signs: Signs,
-    /// Letters that nobody will open: refused, or left when the mailbox was closed.
+    /// In place of the lane for letters and of the room there, if the oldest makes room.
+    ring: Option<Box<Ring<R>>>,
+    /// Letters that nobody will open: refused, displaced, or left when the mailbox was closed.
     dead: AtomicUsize,
     /// Written once, by the receiver's thread, before a lane is first asleep or signs are first watched; read by who found
     /// that so, and by that thread.
@@ -105,6 +122,41 @@ unsafe impl<R: Opener> Sync for Shared<R> {}
 /// assert_eq!(sum.0, 42);
 /// ```
 pub fn mailbox<R: Opener>(home: &Remote, capacity: usize) -> (Post<R>, Unopened<R>) {
+    mailbox_with(home, capacity, WhenFull::Wait)
+}
+
+/// As [`mailbox`], and says what becomes of a letter when it is full.
+///
+/// # Panics
+/// If `capacity` is zero.
+///
+/// # Examples
+/// ```
+/// # use perloop_bridge::{Bell, Home, Spin};
+/// # struct NoBell;
+/// # impl Bell for NoBell { fn ring(&self) {} }
+/// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+/// # struct Sum(i32);
+/// # impl Opener for Sum { type Opened<'a> = (); }
+/// # struct Add(i32);
+/// # impl Open<Sum> for Add { fn open(self, sum: &mut Sum) { sum.0 += self.0; } }
+/// use std::task::{Context, Poll, Waker};
+/// use perloop_bridge::{Open, Opener, Received, WhenFull, mailbox_with};
+///
+/// let (post, mailbox) = mailbox_with::<Sum>(&home.remote(), 2, WhenFull::DropOldest);
+/// assert!([1, 10, 100].into_iter().all(|n| post.try_send(Add(n)).is_ok()));
+/// let (mut mailbox, mut sum) = (mailbox.open(), Sum(0));
+/// let mut cx = Context::from_waker(Waker::noop());
+/// while let Poll::Ready(Received::Letter(letter)) = mailbox.poll_receive(&mut cx) {
+///     letter.open(&mut sum);
+/// }
+/// assert_eq!((sum.0, post.dead_letters()), (110, 1));
+/// ```
+pub fn mailbox_with<R: Opener>(
+    home: &Remote,
+    capacity: usize,
+    when_full: WhenFull,
+) -> (Post<R>, Unopened<R>) {
     assert!(capacity > 0, "mailbox: it needs room for at least one letter");
     let shared = Arc::new(Shared {
         thread: home.core().thread,
@@ -113,6 +165,7 @@ pub fn mailbox<R: Opener>(home: &Remote, capacity: usize) -> (Post<R>, Unopened<
         orders: Inbox::new(),
         room: Room::new(capacity),
         signs: Signs::new(),
+        ring: (when_full == WhenFull::DropOldest).then(|| Box::new(Ring::new(capacity))),
         dead: AtomicUsize::new(0),
         waker: UnsafeCell::new(None),
         home: UnsafeCell::new(AtHome {
@@ -148,6 +201,10 @@ impl<R: Opener> Shared<R> {
     /// Lets one letter in. From the receiver's thread the room of one that was taken does as well.
     #[inline]
     fn let_in(&self) -> Result<(), Outside> {
+        if self.ring.is_some() {
+            // There is always room, and whether it is closed is found out then.
+            return Ok(());
+        }
         let is_paid = self.is_home()
             && self.on_home(|home| {
                 let has_room = home.owed > 0 && !home.is_closed;
@@ -160,6 +217,9 @@ impl<R: Opener> Shared<R> {
     /// Puts a letter that was let in where the receiver finds it, or gives it back: the mailbox is closed.
     #[inline]
     fn deliver(&self, letter: Letter<R>, lane: WhichLane) -> Result<(), Letter<R>> {
+        if let (Some(ring), WhichLane::Letters) = (&self.ring, lane) {
+            return self.deliver_by_ring(letter, ring);
+        }
         if self.is_home() && self.on_home(|home| home.is_open) {
             return self.deliver_at_home(letter, lane);
         }
@@ -168,6 +228,23 @@ impl<R: Opener> Shared<R> {
             Pushed::Quietly => {}
             Pushed::MustRing(()) => self.wake(),
             Pushed::Refused => return Err(node.into_letter()),
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn deliver_by_ring(&self, letter: Letter<R>, ring: &Ring<R>) -> Result<(), Letter<R>> {
+        match ring.put(letter) {
+            Put::Refused(letter) => return Err(letter),
+            Put::In { displaced, must_wake } => {
+                if must_wake {
+                    self.wake();
+                }
+                if let Some(displaced) = displaced {
+                    self.bury(1);
+                    drop(contain(|| displaced.bury(Burial::Displaced)));
+                }
+            }
         }
         Ok(())
     }
@@ -206,6 +283,9 @@ impl<R: Opener> Shared<R> {
     /// Receiver's thread: the next one of a lane.
     #[inline]
     fn next(&self, lane: WhichLane) -> Option<Letter<R>> {
+        if let (Some(ring), WhichLane::Letters) = (&self.ring, lane) {
+            return ring.take();
+        }
         if let Some(letter) = self.on_home(|home| home.line(lane).pop()) {
             return Some(letter);
         }
@@ -237,17 +317,19 @@ impl<R: Opener> Shared<R> {
         let (letters, orders) = (self.letters.close(), self.orders.close());
         // From here on foreign code runs: who waited for room, and what the letters hold.
         self.room.close();
-        let dead = drop_all(lines.0, letters);
+        let ring = self.ring.as_ref().map(|ring| ring.close());
+        let dead = all_of(lines.0, letters).chain(ring.into_iter().flatten());
+        let dead = dead.map(|letter| drop(contain(|| letter.bury(Burial::Left)))).count();
         self.bury(dead);
-        drop_all(lines.1, orders);
+        all_of(lines.1, orders).for_each(drop_contained);
         dead
     }
 }
 
-/// Drops what was taken from home and from a lane, and counts it.
-fn drop_all<R: Opener>(mut line: Line<R>, batch: Batch<LetterPtr<R>>) -> usize {
+/// What was taken from home and from a lane.
+fn all_of<R: Opener>(mut line: Line<R>, batch: Batch<LetterPtr<R>>) -> impl Iterator<Item = Letter<R>> {
     batch.for_each(|node| line.push(node));
-    std::iter::from_fn(|| line.pop()).map(drop_contained).count()
+    std::iter::from_fn(move || line.pop())
 }
 
 impl<R: Opener> AtHome<R> {
@@ -383,6 +465,9 @@ impl<R: Opener> Post<R> {
     /// # Examples
     /// See [`RoomWait`].
     pub fn block_let_in(&self, timeout: Option<Duration>) -> Result<(), PutBlockingError<()>> {
+        if self.0.ring.is_some() {
+            return Ok(());
+        }
         self.0.room.block_enter(self.0.spin, timeout).map_err(|failed| match failed {
             Failed::Closed => {
                 self.0.bury(1);
@@ -488,7 +573,7 @@ impl<R: Opener> Post<R> {
     /// assert_eq!((post.len(), post.is_empty(), post.capacity()), (0, true, 8));
     /// ```
     pub fn len(&self) -> usize {
-        self.0.room.taken()
+        self.0.ring.as_ref().map_or_else(|| self.0.room.taken(), |ring| ring.len())
     }
 
     /// Says whether there are none, as [`len`](Self::len) counts them.
@@ -507,8 +592,8 @@ impl<R: Opener> Post<R> {
         self.0.room.capacity()
     }
 
-    /// Returns how many letters will not be opened: those that were refused as the mailbox was closed, and those that
-    /// were left in it then.
+    /// Returns how many letters will not be opened: those that were refused as the mailbox was closed, those that were left
+    /// in it then, and those that were displaced.
     ///
     /// # Examples
     /// See [`Mailbox::close`].
@@ -665,7 +750,9 @@ impl<R: Opener> Mailbox<R> {
                 return Poll::Ready(Received::Order(order));
             }
             if let Some(letter) = self.shared.next(WhichLane::Letters) {
-                self.owe();
+                if self.shared.ring.is_none() {
+                    self.owe();
+                }
                 return Poll::Ready(Received::Letter(letter));
             }
             if self.falls_asleep(cx) {
@@ -808,8 +895,10 @@ impl<R: Opener> Mailbox<R> {
         let (letters, orders) = (&self.shared.letters, &self.shared.orders);
         // Telling who waits for room is foreign code, which may have sent something from this very thread.
         let is_empty = self.shared.on_home(|home| home.letters.is_empty() && home.orders.is_empty());
-        let is_asleep =
-            is_empty && letters.fall_asleep() == Asleep::Yes && orders.fall_asleep() == Asleep::Yes;
+        let is_asleep = is_empty
+            && self.shared.ring.as_ref().is_none_or(|ring| ring.fall_asleep())
+            && letters.fall_asleep() == Asleep::Yes
+            && orders.fall_asleep() == Asleep::Yes;
         self.shared.on_home(|home| home.is_waiting = is_asleep);
         is_asleep
     }
