@@ -244,7 +244,7 @@ pub use perloop_bridge::{
     AnyFuture, AsCompleted, Completion, CrossThreadFuture, DoneAndPending, Forked, FutureError,
     GetBlockingError, InvalidState, LoopClosed, LoopDied, Panicked, PermitError, Promise, PutBlockingError,
     QueueClosed, Refusal, Refused, ReturnWhen, ScopedFuture, Spin, ThreadGet, ThreadPut, ThreadReceiver,
-    ThreadSender, TryGetError, TryPutError, WouldDeadlock, thread_queue, thread_queue_with,
+    ThreadSender, TryGetError, TryPutError, WhenFull, WouldDeadlock, thread_queue, thread_queue_with,
 };
 
 #[doc = include_str!("docs/asyncio.md")]

@@ -187,6 +187,7 @@ matrix! {
     RegisterError: true true,
     Router<Address<Here>>: true true,
     Broadcast<Recipient<Moved, Moved>>: true true,
+    WhenFull: true true,
     Down: true true,
     Monitor: true true,
     MonitorKey: true true,

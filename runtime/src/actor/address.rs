@@ -10,7 +10,7 @@ use perloop_bridge::{
     Witness, WouldDeadlock,
 };
 
-use crate::actor::envelope::{Asked, Place, Promised, Told};
+use crate::actor::envelope::{Asked, Place, Promised, Told, tell_of_dead_letter};
 use crate::actor::send::{self, Accept, AcceptAsk, Awaited, Ended};
 use crate::actor::ward::Ends;
 use crate::actor::{
@@ -439,8 +439,9 @@ impl<A: Actor> Address<A> {
         &self.0.home
     }
 
-    /// Returns how many messages were not handled as the actor had ended: those that were refused, and those that were left
-    /// in its mailbox.
+    /// Returns how many messages were not handled: those that were refused as the actor had ended, those that were left in its
+    /// mailbox then, and those that were [dropped](crate::WhenFull::DropOldest) for later ones. Each of them is an event of
+    /// `tracing` as well, with its type.
     ///
     /// # Examples
     /// ```
@@ -506,7 +507,10 @@ impl<A: Handler<M>, M: Send + 'static> Accept<M> for Strong<A> {
     fn try_tell(&self, message: M) -> Result<(), TryTellError<M>> {
         self.post.try_send(Told(message)).map_err(|refused| match TryTellError::of(refused) {
             TryTellError::Full(Told(message)) => TryTellError::Full(message),
-            TryTellError::Stopped(Told(message)) => TryTellError::Stopped(message),
+            TryTellError::Stopped(Told(message)) => {
+                dead_letter::<A, M>();
+                TryTellError::Stopped(message)
+            }
         })
     }
 
@@ -517,12 +521,8 @@ impl<A: Handler<M>, M: Send + 'static> Accept<M> for Strong<A> {
         cx: &Context<'_>,
     ) -> Poll<Result<(), Ended>> {
         self.post.poll_let_in(wait, cx).map(|let_in| {
-            let_in.map_err(|_| Ended)?;
-            let told = Told(message.take().expect("a message is sent once"));
-            self.post.send_let_in(told).map_err(|refused| {
-                *message = Some(refused.into_inner().0);
-                Ended
-            })
+            let_in.map_err(|_| dead_letter::<A, M>())?;
+            self.tell_let_in(message)
         })
     }
 
@@ -531,12 +531,8 @@ impl<A: Handler<M>, M: Send + 'static> Accept<M> for Strong<A> {
         message: &mut Option<M>,
         timeout: Option<Duration>,
     ) -> Result<(), PutBlockingError<()>> {
-        self.post.block_let_in(timeout)?;
-        let told = Told(message.take().expect("a message is sent once"));
-        self.post.send_let_in(told).map_err(|refused| {
-            *message = Some(refused.into_inner().0);
-            PutBlockingError::Closed(())
-        })
+        self.post.block_let_in(timeout).inspect_err(note_if_dead::<A, M>)?;
+        self.tell_let_in(message).map_err(|Ended| PutBlockingError::Closed(()))
     }
 
     fn forget(&self, wait: &mut RoomWait) {
@@ -557,11 +553,11 @@ impl<A: Handler<M>, M: Send + 'static> AcceptAsk<M, A::Reply> for Strong<A> {
     ) -> Poll<Result<Awaited<A::Reply>, Ended>> {
         self.post.poll_let_in(wait, cx).map(|let_in| {
             let message = message.take().expect("a question is asked once");
-            let_in.map_err(|_| Ended)?;
+            let_in.map_err(|_| dead_letter::<A, M>())?;
             if self.home.remote().is_noted_by(cx.waker()) {
                 return self.ask_by_promise(message).map(Awaited::Noted);
             }
-            self.post.ask_let_in(Asked(message)).map(Awaited::Reply).map_err(|_| Ended)
+            self.post.ask_let_in(Asked(message)).map(Awaited::Reply).map_err(|_| dead_letter::<A, M>())
         })
     }
 
@@ -570,7 +566,7 @@ impl<A: Handler<M>, M: Send + 'static> AcceptAsk<M, A::Reply> for Strong<A> {
         message: &mut Option<M>,
         timeout: Option<Duration>,
     ) -> Result<CrossThreadFuture<A::Reply>, PutBlockingError<()>> {
-        self.post.block_let_in(timeout)?;
+        self.post.block_let_in(timeout).inspect_err(note_if_dead::<A, M>)?;
         let message = message.take().expect("a question is asked once");
         self.ask_by_promise(message).map_err(|Ended| PutBlockingError::Closed(()))
     }
@@ -583,8 +579,33 @@ impl<A: Actor> Strong<A> {
         A: Handler<M>,
     {
         let (reply, replied) = Promise::served_by(self.home.remote());
-        self.post.send_let_in(Promised { message, reply }).map_err(|_| Ended)?;
+        self.post.send_let_in(Promised { message, reply }).map_err(|_| dead_letter::<A, M>())?;
         Ok(replied)
+    }
+
+    /// Sends a message that there is room for. It stays where it is if the actor has ended.
+    fn tell_let_in<M: Send + 'static>(&self, message: &mut Option<M>) -> Result<(), Ended>
+    where
+        A: Handler<M>,
+    {
+        let told = Told(message.take().expect("a message is sent once"));
+        self.post.send_let_in(told).map_err(|refused| {
+            *message = Some(refused.into_inner().0);
+            dead_letter::<A, M>()
+        })
+    }
+}
+
+/// The actor has ended, and the message is not sent.
+#[cold]
+fn dead_letter<A, M>() -> Ended {
+    tell_of_dead_letter::<A, M>();
+    Ended
+}
+
+fn note_if_dead<A, M>(refused: &PutBlockingError<()>) {
+    if matches!(refused, PutBlockingError::Closed(())) {
+        tell_of_dead_letter::<A, M>();
     }
 }
 

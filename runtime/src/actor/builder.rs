@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use perloop_bridge::{CrossThreadFuture, Promise, mailbox};
+use perloop_bridge::{CrossThreadFuture, Promise, WhenFull, mailbox_with};
 
 use crate::actor::end::End;
 use crate::actor::life::{Birth, live, live_again};
@@ -98,6 +98,7 @@ impl LoopHandle {
 pub struct ActorBuilder {
     name: Option<String>,
     capacity: usize,
+    when_full: WhenFull,
 }
 
 impl Default for ActorBuilder {
@@ -112,7 +113,7 @@ impl ActorBuilder {
     /// # Examples
     /// See [`ActorBuilder`].
     pub fn new() -> Self {
-        Self { name: None, capacity: CAPACITY }
+        Self { name: None, capacity: CAPACITY, when_full: WhenFull::Wait }
     }
 
     /// Sets the actor's name, which its task has, too.
@@ -145,6 +146,44 @@ impl ActorBuilder {
     /// See [`ActorBuilder`].
     pub fn mailbox(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
+        self
+    }
+
+    /// Sets what becomes of a message when the mailbox is full. By default it waits for room, or is refused, as its sender
+    /// likes. With [`WhenFull::DropOldest`] nobody waits: the oldest message in the mailbox is dropped, which is counted as a
+    /// [dead letter](Address::dead_letters); if it was asked, the `ask` ends with [`AskError::Dropped`](crate::AskError). That is
+    /// for what soon is out of date, as a position or a price. Each message takes a lock then.
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Actor, ActorBuilder, ActorContext, AskError, Handler, WhenFull, create_task, yield_now};
+    ///
+    /// struct Display(u32);
+    /// impl Actor for Display {}
+    /// impl Handler<u32> for Display {
+    ///     type Reply = u32;
+    ///     async fn handle(&mut self, price: u32, _: &mut ActorContext<Self>) -> u32 {
+    ///         std::mem::replace(&mut self.0, price)
+    ///     }
+    /// }
+    ///
+    /// perloop::run(async {
+    ///     let display = ActorBuilder::new().mailbox(2).when_full(WhenFull::DropOldest).create(|| Display(0));
+    ///     let asked = create_task({
+    ///         let display = display.clone();
+    ///         async move { display.ask(100).await }
+    ///     });
+    ///     yield_now().await;
+    ///     for price in [101, 102, 103] {
+    ///         display.try_tell(price).expect("there is always room");
+    ///     }
+    ///     assert_eq!(display.ask(104).await, Ok(103));
+    ///     # assert!(asked.await.is_ok());
+    /// })?;
+    /// # Ok::<(), perloop::RunError>(())
+    /// ```
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
         self
     }
 
@@ -190,7 +229,7 @@ impl ActorBuilder {
         at: &'static Location<'static>,
         ends: Option<Arc<Ends>>,
     ) -> (Address<A>, Birth<A>, Seed) {
-        let (post, mailbox) = mailbox(on.remote(), self.capacity);
+        let (post, mailbox) = mailbox_with(on.remote(), self.capacity, self.when_full);
         let (promise, ended) = Promise::served_by(on.remote());
         let end = End::new(promise, on.clone());
         let seed = Seed::with(self.name.clone(), at, None, None);

@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use perloop_bridge::{Answer, Open, Opener, Panicked, PooledFuture, Promise, Question};
+use perloop_bridge::{Answer, Burial, Open, Opener, Panicked, PooledFuture, Promise, Question};
 use pin_project_lite::pin_project;
 
 use crate::actor::{Actor, ActorContext, Handler};
@@ -29,6 +30,10 @@ impl<A: Handler<M>, M: Send + 'static> Open<Place<A>> for Told<M> {
         let Place { actor, context } = by;
         PooledFuture::new(async move { contained(actor.handle(self.0, context)).await.map(drop) })
     }
+
+    fn bury(self, _: Burial) {
+        tell_of_dead_letter::<A, M>();
+    }
 }
 
 /// A message, to which a task awaits the reply.
@@ -39,6 +44,13 @@ impl<A: Handler<M>, M: Send + 'static> Question<Place<A>> for Asked<M> {
 
     fn open(self, by: &mut Place<A>, answer: Answer<A::Reply>) -> PooledFuture<'_, Result<(), Panicked>> {
         by.reply_to(self.0, |outcome| answer.give(outcome))
+    }
+
+    fn bury(self, answer: Answer<A::Reply>, why: Burial) {
+        tell_of_dead_letter::<A, M>();
+        if why == Burial::Displaced {
+            answer.give(Err(displaced()));
+        }
     }
 }
 
@@ -59,6 +71,13 @@ impl<A: Handler<M>, M: Send + 'static> Open<Place<A>> for Promised<M, A::Reply> 
                 Err(panicked) => reply.set_exception(panicked),
             };
         })
+    }
+
+    fn bury(mut self, why: Burial) {
+        tell_of_dead_letter::<A, M>();
+        if why == Burial::Displaced {
+            let _is_wanted = self.reply.set_exception(displaced());
+        }
     }
 }
 
@@ -81,6 +100,20 @@ impl<A: Actor> Place<A> {
             ended
         })
     }
+}
+
+/// What a reply carries whose question was displaced by a later message.
+#[derive(Debug)]
+pub(crate) struct Displaced;
+
+fn displaced() -> Panicked {
+    Panicked::new(Box::new(Arc::new(Displaced)))
+}
+
+/// A message to an actor that nobody will handle.
+pub(crate) fn tell_of_dead_letter<A, M>() {
+    let (actor, letter) = (std::any::type_name::<A>(), std::any::type_name::<M>());
+    tracing::debug!(target: "perloop", actor, letter, "a dead letter");
 }
 
 /// A panic of `future` as its outcome.

@@ -5,6 +5,8 @@ use std::fmt;
 
 use perloop_bridge::{FutureError, Panicked, PutBlockingError, TryPutError, WouldDeadlock};
 
+use crate::actor::envelope::Displaced;
+
 const STOPPED: &str = "the actor has ended, or its loop has; it takes no more messages";
 
 /// Why [`Address::try_tell`](crate::Address::try_tell) did not tell.
@@ -101,6 +103,8 @@ pub enum AskError {
     Stopped,
     /// The handler panicked, and the actor has ended by that.
     Panicked(Panicked),
+    /// The mailbox was full, and a later message took the place of this one, see [`WhenFull::DropOldest`](crate::WhenFull).
+    Dropped,
     /// The time was up first. If the message was in the mailbox it is still handled.
     TimedOut,
     /// The wait could never end: it would block the actor's own loop, or close a circle of actors that wait for each other's
@@ -155,6 +159,7 @@ impl AskError {
     /// Of the future that carries the reply.
     pub(crate) fn of_reply(error: FutureError) -> Self {
         match error {
+            FutureError::Panicked(panicked) if panicked.shared::<Displaced>().is_some() => Self::Dropped,
             FutureError::Panicked(panicked) => Self::Panicked(panicked),
             FutureError::TimedOut => Self::TimedOut,
             FutureError::WouldDeadlock(why) => Self::WouldDeadlock(why),
@@ -199,6 +204,9 @@ impl fmt::Display for AskError {
             Self::Stopped => f.write_str("the actor has ended, or its loop has, and gives no reply"),
             Self::Panicked(panicked) => write!(f, "the actor's handler panicked: {}", panicked.message()),
             Self::TimedOut => f.write_str("the time was up before the actor had replied, or ended"),
+            Self::Dropped => {
+                f.write_str("the actor's mailbox was full, and a later message took the place of this one")
+            }
             Self::WouldDeadlock(why) => why.fmt(f),
         }
     }

@@ -61,8 +61,7 @@ pub(crate) async fn live_again<A: Actor>(birth: Birth<A>, ward: Ward, mut make: 
         boss.tell(Event::Ended(ended.clone()));
         after = Some(ended);
     }
-    let dead = desk.mailbox.close();
-    tell_of_dead_letters::<A>(dead);
+    desk.mailbox.close();
     if let Some(never) = first {
         never.tell(&ActorEnd::Stopped);
     }
@@ -110,17 +109,11 @@ async fn live_through<A: Actor>(
     desk.run(contained(place.actor.stopping(&mut place.context))).await?;
     if desk.is_last_life(&role) {
         // Before the children end, as they may ask something, of which they would wait for the reply.
-        tell_of_dead_letters::<A>(desk.mailbox.close());
+        desk.mailbox.close();
     }
     desk.run(contained(place.context.end_children())).await?;
     desk.run(contained(place.actor.stopped())).await?;
     place.context.take_end().map_or(Ok(()), Err)
-}
-
-fn tell_of_dead_letters<A>(dead: usize) {
-    if dead > 0 {
-        tracing::debug!(target: "perloop", actor = std::any::type_name::<A>(), dead, "dead letters: the actor has ended");
-    }
 }
 
 /// Handles messages until the actor is to end.

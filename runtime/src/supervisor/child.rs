@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-use perloop_bridge::{CrossThreadFuture, Members, Witness};
+use perloop_bridge::{CrossThreadFuture, Members, WhenFull, Witness};
 
 use crate::actor::{Actor, ActorBuilder, Address, Boss, Upbringing, WeakAddress};
 use crate::current;
@@ -27,7 +27,7 @@ pub struct Child<A: Actor> {
     pub(super) name: String,
     pub(super) restart: Restart,
     pub(super) stop_within: Option<Duration>,
-    capacity: Option<usize>,
+    mailbox: ActorBuilder,
     nursery: Box<dyn Nursery<A>>,
     reference: Option<ChildRef<A>>,
     at: &'static Location<'static>,
@@ -122,7 +122,15 @@ impl<A: Actor> Child<A> {
         // A supervisor waits for its own children, each with a time of its own.
         let stop_within = (TypeId::of::<A>() != TypeId::of::<Supervisor>()).then_some(STOP_WITHIN);
         let at = Location::caller();
-        Self { name, restart: Restart::default(), stop_within, capacity: None, nursery, reference: None, at }
+        Self {
+            name,
+            restart: Restart::default(),
+            stop_within,
+            mailbox: ActorBuilder::new(),
+            nursery,
+            reference: None,
+            at,
+        }
     }
 
     /// Sets when it is restarted; always, if nothing else is said.
@@ -176,7 +184,24 @@ impl<A: Actor> Child<A> {
     /// # drop(child);
     /// ```
     pub fn mailbox(mut self, capacity: usize) -> Self {
-        self.capacity = Some(capacity);
+        self.mailbox = self.mailbox.mailbox(capacity);
+        self
+    }
+
+    /// Sets what becomes of a message when the mailbox is full, as [`ActorBuilder::when_full`].
+    ///
+    /// # Examples
+    /// ```
+    /// use perloop::{Actor, Child, WhenFull};
+    ///
+    /// struct Display;
+    /// impl Actor for Display {}
+    ///
+    /// let child = Child::new("display", || Display).mailbox(1).when_full(WhenFull::DropOldest);
+    /// # drop(child);
+    /// ```
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.mailbox = self.mailbox.when_full(when_full);
         self
     }
 
@@ -361,11 +386,7 @@ impl<A: Actor> Breed for Child<A> {
     }
 
     fn bring_up(&mut self, boss: Boss) -> Born {
-        let settings = ActorBuilder::new().name(self.name.clone());
-        let settings = match self.capacity {
-            Some(capacity) => settings.mailbox(capacity),
-            None => settings,
-        };
+        let settings = self.mailbox.clone().name(self.name.clone());
         let Upbringing { address, begun } = self.nursery.bring_up(settings, boss, self.at);
         if let Some(reference) = &self.reference {
             reference.0.change(|latest| *latest = vec![address.downgrade()]);
