@@ -7,9 +7,10 @@
 //! `PERLOOP_SEED=0..10000 cargo test --release -p perloop-examples --example bank`
 //!
 //! How no money is lost: an account writes what it does into a journal, one line for each deed, which stays in its
-//! thread when a panic ends the account, and from which its next life begins. Money that has left one account is *on
-//! its way* until the other one has confirmed it. What is on its way is sent again after each restart, and at the
-//! audit; so it may come twice, and each transfer has a number, by which it is taken once.
+//! thread when a panic ends the account, and from which its next life begins, as soon as a supervisor makes it anew.
+//! Money that has left one account is *on its way* until the other one has confirmed it. What is on its way is sent
+//! again after each restart, and at the audit; so it may come twice, and each transfer has a number, by which it is
+//! taken once.
 
 #[path = "bank/account.rs"]
 mod account;
@@ -28,13 +29,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use perloop::{
-    ActorBuilder, Address, EventLoopGroup, GroupHandle, Handler, create_task, get_running_loop, sleep,
+    Address, Child, ChildRef, EventLoopGroup, GroupHandle, Handler, Intensity, Supervisor, create_task,
+    get_running_loop, sleep,
 };
 
 use account::{Account, Audit, NotEnough, Transfer, empty_safe};
 use audit::Findings;
 use dice::Dice;
 
+/// Who has accounts made anew, and is never cancelled.
+const MANAGER: &str = "manager";
 /// How long one waits before one asks again.
 const PATIENCE: Duration = Duration::from_millis(1);
 
@@ -60,22 +64,23 @@ struct Bank(Arc<Inner>);
 struct Inner {
     group: GroupHandle,
     plan: Plan,
+    /// By number.
+    accounts: Vec<ChildRef<Account>>,
     books: Mutex<Books>,
 }
 
 #[derive(Default)]
 struct Books {
-    /// By number. An account that has ended is opened again when somebody asks for it.
-    accounts: Vec<Option<Address<Account>>>,
-    restarts: usize,
+    /// How often an account has begun.
+    lives: usize,
     /// The transfers of which clients know that they were accepted.
     accepted: Vec<u64>,
 }
 
 impl Bank {
     fn open(group: GroupHandle, plan: Plan) -> Self {
-        let books = Books { accounts: vec![None; plan.accounts], ..Books::default() };
-        Self(Arc::new(Inner { group, plan, books: Mutex::new(books) }))
+        let accounts = (0..plan.accounts).map(|_| ChildRef::new()).collect();
+        Self(Arc::new(Inner { group, plan, accounts, books: Mutex::default() }))
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -86,18 +91,18 @@ impl Bank {
         self.0.plan.is_careless
     }
 
-    /// The account of this number, on its loop.
-    fn account(&self, number: usize) -> Address<Account> {
-        let mut books = self.books();
-        if let Some(account) = books.accounts[number].clone().filter(|account| !account.has_ended()) {
-            return account;
+    /// Has all accounts made, in turn on each loop, and made anew whenever they fail, under the same address. One
+    /// whose task is cancelled gets another address.
+    fn manage(&self) -> Address<Supervisor> {
+        let any_number = Intensity { restarts: u32::MAX, ..Intensity::default() };
+        let mut manager = Supervisor::builder().name(MANAGER).intensity(any_number);
+        for (number, account) in self.0.accounts.iter().enumerate() {
+            let (bank, on) = (self.clone(), self.0.group.get(number % self.0.group.len()));
+            let open = move || Account::open(bank.clone(), number);
+            let child = Child::on(on.expect("it is below"), format!("account {number}"), open);
+            manager = manager.child(child.known_as(account));
         }
-        books.restarts += usize::from(books.accounts[number].is_some());
-        let (bank, on) = (self.clone(), self.0.group.get(number % self.0.group.len()));
-        let builder = ActorBuilder::new().name(format!("account {number}"));
-        let account = builder.create_on(on.expect("it is below"), move || Account::open(bank, number));
-        books.accounts[number] = Some(account.clone());
-        account
+        manager.create()
     }
 
     /// Asks an account until it answers. What is asked may be done more than once.
@@ -106,10 +111,12 @@ impl Bank {
         Account: Handler<M, Reply = R>,
     {
         loop {
-            match self.account(number).ask(message()).await {
-                Ok(answer) => return answer,
-                Err(_) => sleep(PATIENCE).await,
+            if let Some(account) = self.0.accounts[number].address()
+                && let Ok(answer) = account.ask(message()).await
+            {
+                return answer;
             }
+            sleep(PATIENCE).await;
         }
     }
 
@@ -167,6 +174,7 @@ async fn day(group: GroupHandle, plan: Plan) -> Findings {
         chaos::set(Some(Dice::new(seed, index)));
     };
     group.broadcast(prepare).await.expect("no loop ends before the bank does");
+    let manager = bank.manage();
     let cancelled = create_task(bank.clone().cancel_some());
     let serving = bank.clone();
     group
@@ -175,7 +183,10 @@ async fn day(group: GroupHandle, plan: Plan) -> Findings {
         .expect("clients are cancelled in their own tasks");
     let cancelled = cancelled.await.expect("nobody cancels it");
     group.broadcast(|_| async { chaos::set(None) }).await.expect("as above");
-    bank.audit(cancelled).await
+    let findings = bank.audit(cancelled).await;
+    manager.stop();
+    assert!(manager.ended().await.is_normal(), "the manager has not given up");
+    findings
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

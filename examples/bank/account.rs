@@ -80,6 +80,7 @@ pub(crate) struct Account {
 impl Account {
     /// Begins with what the journal says, and with a new one if there is none.
     pub(crate) fn open(bank: Bank, number: usize) -> Self {
+        bank.books().lives += 1;
         let journal = SAFE.with_borrow_mut(|safe| Rc::clone(safe.entry(number).or_default()));
         let (on_the_way, sent, received) = Default::default();
         let mut account =

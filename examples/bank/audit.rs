@@ -47,7 +47,13 @@ impl Bank {
         let books = self.books();
         let forgotten = books.accepted.iter().filter(|id| !trails.contains_key(id));
         faults.extend(forgotten.map(|id| format!("transfer {id}: accepted and forgotten")));
-        Findings { balances, transfers: trails.len(), restarts: books.restarts, cancelled, faults }
+        Findings {
+            balances,
+            transfers: trails.len(),
+            restarts: books.lives - self.0.plan.accounts,
+            cancelled,
+            faults,
+        }
     }
 
     async fn all_statements(&self) -> Vec<Statement> {

@@ -5,6 +5,7 @@ use std::panic::resume_unwind;
 
 use perloop::{AnyTask, get_running_loop, sleep};
 
+use crate::MANAGER;
 use crate::dice::Dice;
 
 /// Of so many places where a panic may come, it comes at one.
@@ -40,11 +41,12 @@ pub(crate) async fn pause() {
     }
 }
 
-/// Cancels one of this loop's tasks, whichever it is, unless it has no name. How many that were comes back.
+/// Cancels one of this loop's tasks, whichever it is, unless it has no name, or is the manager. How many that were
+/// comes back.
 pub(crate) async fn cancel_one() -> usize {
     let Ok(own) = get_running_loop() else { return 0 };
     let mut named: Vec<AnyTask> = own.all_tasks();
-    named.retain(|task| !task.name().starts_with("Task-"));
+    named.retain(|task| !task.name().starts_with("Task-") && task.name() != MANAGER);
     let drawn = if named.is_empty() { None } else { roll(|dice| dice.index(named.len())) };
     usize::from(drawn.is_some_and(|drawn| named[drawn].cancel()))
 }
