@@ -175,7 +175,10 @@ impl LoopCore {
         // SAFETY: rule 8: we have set NOTIFIED, and the push has not returned.
         let this = unsafe { core.as_ref() };
         this.alive.check();
-        this.door.asker.note_wake(this.spin);
+        if !this.door.inbox.has_news() {
+            // Else the first of those that are there has said so.
+            this.door.asker.note_wake(this.spin);
+        }
         match this.door.inbox.push(cell, || CoreRef::another(core)) {
             Pushed::Quietly => {}
             Pushed::MustRing(kept) => kept.ring(),
