@@ -5,7 +5,8 @@
 //! wait enters it and looks for a way back to itself in one act, so that of several that would close a circle the last
 //! one sees the others. Mostly the other one waits for nobody, and then that is one look into a hash table. Tasks and threads that ask take no part: nobody waits for them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::collections::hash_map::{Entry, HashMap};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::iter::successors;
@@ -191,8 +192,10 @@ impl Drop for Asking {
     fn drop(&mut self) {
         // A name's last reference frees a text, which is nobody's code.
         let mut table = lock(&TABLE);
-        if table.waits.get_mut(&self.from).is_some_and(|waits| waits.remove(self.ticket)) {
-            table.waits.remove(&self.from);
+        if let Entry::Occupied(mut waits) = table.waits.entry(self.from)
+            && waits.get_mut().remove(self.ticket)
+        {
+            waits.remove();
         }
     }
 }
