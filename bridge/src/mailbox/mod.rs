@@ -54,16 +54,14 @@ pub enum WhenFull {
     DropOldest,
 }
 
-/// What senders write and what the receiver writes lie more than a cache line apart, by what is seldom touched between the
-/// two. Alignment to lines would keep them as well apart, and from other mailboxes', but make it twice as big.
+/// In the first cache line is what each letter from elsewhere changes or reads, in the last ones what the receiver looks at
+/// for each; what is seldom touched keeps them apart. Alignment to lines would, too, but make it twice as big.
 #[repr(C)]
 struct Shared<R: Opener> {
     thread: ThreadToken,
     spin: Spin,
     letters: Lane<R>,
-    orders: Lane<R>,
     room: Room,
-    signs: Signs,
     /// In place of the lane for letters and of the room there, if the oldest makes room.
     ring: Option<Box<Ring<R>>>,
     /// Letters that nobody will open: refused, displaced, or left when the mailbox was closed.
@@ -71,6 +69,8 @@ struct Shared<R: Opener> {
     /// Written once, by the receiver's thread, before a lane is first asleep or signs are first watched; read by who found
     /// that so, and by that thread.
     waker: UnsafeCell<Option<Waker>>,
+    orders: Lane<R>,
+    signs: Signs,
     /// For the receiver's thread alone.
     home: UnsafeCell<AtHome<R>>,
 }
