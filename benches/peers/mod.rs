@@ -19,7 +19,9 @@ mod thread;
 mod tokio;
 mod tokio_util;
 
-pub(crate) use actors::{ActorJob, ActorSystem, actor_systems, ended};
+pub(crate) use actors::{
+    ActorJob, ActorSystem, SupervisionJob, SupervisionSystem, actor_systems, ended, supervision_systems,
+};
 pub(crate) use channels::{BOUND, Channel, bounded, unbounded};
 pub(crate) use conditions::{Turns, conditions};
 pub(crate) use crossings::{Across, Crossing, crossings};

@@ -1,11 +1,13 @@
 //! kameo, on a `current_thread` runtime of tokio's.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use ::kameo::actor::{Actor, ActorRef, Spawn};
 use ::kameo::message::{Context, Message};
+use tokio::task::yield_now;
 
-use super::{ActorSystem, Add, AddAndGet, Do, Sum, Work};
+use super::{ActorSystem, Add, AddAndGet, Do, Sum, SupervisionSystem, Work};
 use crate::peers::tokio::CurrentThread;
 
 pub(crate) struct Actors;
@@ -33,6 +35,37 @@ impl ActorSystem for Actors {
 
     async fn work(address: &Self::Address, work: Work) {
         address.ask(Do(work)).await.expect("it answers");
+    }
+}
+
+impl SupervisionSystem for Actors {
+    type Child = (ActorRef<Boss>, ActorRef<Sum>);
+
+    async fn supervise() -> Self::Child {
+        let boss = Boss::spawn(());
+        let child =
+            Sum::supervise_with(&boss, Sum::default).restart_limit(u32::MAX, Duration::from_millis(1));
+        let sum = child.spawn().await;
+        (boss, sum)
+    }
+
+    async fn fail((_, sum): &Self::Child) {
+        assert!(sum.ask(Do::panic()).await.is_err());
+        // Questions that come before its next life are refused.
+        while sum.ask(AddAndGet(1)).await.is_err() {
+            yield_now().await;
+        }
+    }
+}
+
+pub(crate) struct Boss;
+
+impl Actor for Boss {
+    type Args = ();
+    type Error = Infallible;
+
+    async fn on_start((): (), _: ActorRef<Self>) -> Result<Self, Infallible> {
+        Ok(Self)
     }
 }
 

@@ -56,6 +56,23 @@ pub(crate) trait ActorJob: 'static {
     fn run<S: ActorSystem>(run: &Run) -> Outcome;
 }
 
+/// Actors that are restarted when they panic. (actix restarts those that stop, and no panic ends one alone.)
+pub(crate) trait SupervisionSystem: ActorSystem {
+    /// An actor, and who supervises it.
+    type Child: Send + Sync + 'static;
+
+    /// Makes both on the loop that polls this. However often the actor fails, it is restarted at once.
+    fn supervise() -> impl Future<Output = Self::Child> + Send;
+
+    /// Has the actor panic, and comes back when its next life has answered.
+    fn fail(child: &Self::Child) -> impl Future<Output = ()> + Send;
+}
+
+/// Something to do with supervised actors, whosever they are.
+pub(crate) trait SupervisionJob: 'static {
+    fn run<S: SupervisionSystem>(run: &Run) -> Outcome;
+}
+
 /// What they have in common: the sum. It counts those that have ended.
 #[derive(Default)]
 pub(crate) struct Sum(u64);
@@ -88,6 +105,22 @@ pub(crate) struct AddAndGet(u64);
 
 /// To be done.
 pub(crate) struct Do(Work);
+
+impl Do {
+    /// A panic.
+    fn panic() -> Self {
+        Self(Box::pin(async { panic!("on purpose") }))
+    }
+}
+
+/// All that supervise.
+pub(crate) fn supervision_systems<J: SupervisionJob>() -> Vec<Contestant> {
+    vec![
+        Contestant::new(perloop::Actors::NAME, Role::Ours, J::run::<perloop::Actors>),
+        Contestant::new(kameo::Actors::NAME, Role::Peer, J::run::<kameo::Actors>),
+        Contestant::new(ractor::Actors::NAME, Role::Peer, J::run::<ractor::Actors>),
+    ]
+}
 
 /// All of them.
 pub(crate) fn actor_systems<J: ActorJob>() -> Vec<Contestant> {

@@ -1,8 +1,13 @@
 //! perloop's actors.
 
-use ::perloop::{Actor, ActorContext, Address, Handler, create_actor};
+use std::time::Duration;
 
-use super::{ActorSystem, Add, AddAndGet, Do, Sum, Work};
+use ::perloop::{
+    Actor, ActorContext, Address, Child, ChildRef, Handler, Intensity, Supervisor, WhichChildren,
+    create_actor,
+};
+
+use super::{ActorSystem, Add, AddAndGet, Do, Sum, SupervisionSystem, Work};
 use crate::peers::perloop::{Adaptive, Loop};
 
 pub(crate) struct Actors;
@@ -30,6 +35,24 @@ impl ActorSystem for Actors {
 
     async fn work(address: &Self::Address, work: Work) {
         address.ask(Do(work)).await.expect("it answers");
+    }
+}
+
+impl SupervisionSystem for Actors {
+    type Child = (Address<Supervisor>, Address<Sum>);
+
+    async fn supervise() -> Self::Child {
+        let sum = ChildRef::new();
+        let intensity = Intensity { restarts: u32::MAX, period: Duration::from_millis(1) };
+        let child = Child::new("sum", Sum::default).known_as(&sum);
+        let supervisor = Supervisor::builder().intensity(intensity).child(child).create();
+        supervisor.ask(WhichChildren).await.expect("it answers");
+        (supervisor, sum.address().expect("it has begun"))
+    }
+
+    async fn fail((_, sum): &Self::Child) {
+        assert!(sum.ask(Do::panic()).await.is_err());
+        Self::ask(sum, 1).await;
     }
 }
 

@@ -1,8 +1,12 @@
 //! ractor, on a `current_thread` runtime of tokio's.
 
-use ::ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use std::sync::{Arc, Mutex};
 
-use super::{ActorSystem, Add, AddAndGet, Do, Sum, Work};
+use ::ractor::rpc::CallResult;
+use ::ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tokio::sync::Notify;
+
+use super::{ActorSystem, Add, AddAndGet, Do, Sum, SupervisionSystem, Work};
 use crate::peers::tokio::CurrentThread;
 
 pub(crate) struct Actors;
@@ -36,6 +40,72 @@ impl ActorSystem for Actors {
 
     fn stop(address: Self::Address) {
         address.stop(None);
+    }
+}
+
+impl SupervisionSystem for Actors {
+    type Child = Arc<Supervised>;
+
+    async fn supervise() -> Self::Child {
+        let supervised = Arc::new(Supervised::default());
+        Actor::spawn(None, Boss, Arc::clone(&supervised)).await.expect("it begins");
+        supervised
+    }
+
+    async fn fail(supervised: &Self::Child) {
+        let letter = |reply| Letter::Do(Do::panic(), reply);
+        assert!(!matches!(supervised.address().call(letter, None).await, Ok(CallResult::Success(()))));
+        supervised.is_restarted.notified().await;
+        Self::ask(&supervised.address(), 1).await;
+    }
+}
+
+/// A restarted actor is another one, of which its supervisor tells.
+#[derive(Default)]
+pub(crate) struct Supervised {
+    address: Mutex<Option<ActorRef<Letter>>>,
+    is_restarted: Notify,
+}
+
+impl Supervised {
+    fn address(&self) -> ActorRef<Letter> {
+        self.address.lock().expect("nobody panics with it").clone().expect("it was begun")
+    }
+
+    async fn begin(&self, boss: &ActorRef<()>) -> Result<(), ActorProcessingErr> {
+        let (sum, _) = Actor::spawn_linked(None, Summing, Sum::default(), boss.get_cell()).await?;
+        *self.address.lock().expect("nobody panics with it") = Some(sum);
+        Ok(())
+    }
+}
+
+struct Boss;
+
+impl Actor for Boss {
+    type Msg = ();
+    type State = Arc<Supervised>;
+    type Arguments = Arc<Supervised>;
+
+    async fn pre_start(
+        &self,
+        this: ActorRef<()>,
+        supervised: Arc<Supervised>,
+    ) -> Result<Arc<Supervised>, ActorProcessingErr> {
+        supervised.begin(&this).await?;
+        Ok(supervised)
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        this: ActorRef<()>,
+        event: SupervisionEvent,
+        supervised: &mut Arc<Supervised>,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorFailed(..) = event {
+            supervised.begin(&this).await?;
+            supervised.is_restarted.notify_one();
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 mod asked;
 mod between;
 mod kept;
+mod restarted;
 mod told;
 
 use std::sync::mpsc::channel;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Workload> {
         between::asked(),
         kept::memory(),
         kept::start(),
+        restarted::workload(),
     ]
 }
 
