@@ -475,6 +475,26 @@ fn a_child_is_added_and_taken_away_while_others_run() {
     });
 }
 
+#[test]
+fn a_child_that_was_taken_away_does_not_come_back_if_a_sibling_fails_while_it_stops() {
+    for strategy in [Strategy::OneForAll, Strategy::RestForOne] {
+        play(|notes| async move {
+            let (a, first) = part("a", &notes, Habit::None);
+            let (b, second) = part("b", &notes, Habit::IsSlow);
+            let tree = Supervisor::builder().strategy(strategy).child(a).child(b).create();
+            up(&tree).await;
+            let second = second.address().expect("it is there");
+            assert_eq!(tree.ask(StopChild::named("b")).await, Ok(true));
+            first.address().expect("it is there").try_tell(Fail).expect("there is room");
+            assert!(second.ended().await.is_normal(), "{strategy:?}");
+            settle().await;
+            let names: Vec<_> = up(&tree).await.into_iter().map(|child| child.name).collect();
+            assert_eq!((names, notes.of("b started")), (vec!["a".to_owned()], 1), "{strategy:?}");
+            assert_eq!(notes.of("a started"), 2, "{strategy:?}");
+        });
+    }
+}
+
 /// Goes on after a panic, if it is told to.
 struct Tough {
     count: u32,

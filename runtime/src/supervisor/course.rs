@@ -124,7 +124,9 @@ impl Supervisor {
         };
         for slot in &mut self.slots[first..=last] {
             if matches!(slot.phase, Phase::Up(_) | Phase::Starting | Phase::Stopping | Phase::Killed) {
-                slot.is_due = slot.restart != Restart::Temporary;
+                // One that is to stop, and for which no other life is due, was stopped for good.
+                let is_let_go = slot.must_stop && !slot.is_due;
+                slot.is_due = slot.restart != Restart::Temporary && !is_let_go;
                 slot.must_stop = true;
             }
             slot.due_at = slot.due_at.max(due_at);
