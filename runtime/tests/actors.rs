@@ -1,6 +1,7 @@
 //! Actors: what is told and asked, in which order, and how each of them ends.
 
 use std::cell::{Cell, RefCell};
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -196,6 +197,37 @@ fn a_panic_ends_its_ask_with_it_and_the_actor() {
     assert_eq!(*notes.borrow(), ["dropped"]);
     event_loop.run_once(Some(Duration::ZERO)).expect("it turns");
     assert_eq!(reported.get(), 1, "the exception handler hears of it once");
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        resume_unwind(Box::new("a bomb's"));
+    }
+}
+
+struct MakeBomb;
+
+impl Handler<MakeBomb> for Scribe {
+    type Reply = Bomb;
+
+    async fn handle(&mut self, _: MakeBomb, _: &mut ActorContext<Self>) -> Bomb {
+        yield_now().await;
+        Bomb
+    }
+}
+
+#[test]
+fn a_reply_that_nobody_asked_for_and_whose_destructor_panics_is_the_handlers_panic() {
+    run(async {
+        let scribe = Scribe::create(&Notes::default());
+        assert!(scribe.tell(MakeBomb).await.is_ok());
+        let ActorEnd::Panicked(panicked) = scribe.ended().await else { panic!("it panicked") };
+        assert_eq!(panicked.message(), "a bomb's");
+    })
+    .expect("it ends by itself");
 }
 
 #[test]

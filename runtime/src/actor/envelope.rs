@@ -28,7 +28,8 @@ pub(crate) struct Told<M>(pub(crate) M);
 impl<A: Handler<M>, M: Send + 'static> Open<Place<A>> for Told<M> {
     fn open(self, by: &mut Place<A>) -> PooledFuture<'_, Result<(), Panicked>> {
         let Place { actor, context } = by;
-        PooledFuture::new(async move { contained(actor.handle(self.0, context)).await.map(drop) })
+        // The destructor of a reply is as much the actor's as its handler.
+        PooledFuture::new(contained(async move { drop(actor.handle(self.0, context).await) }))
     }
 
     fn bury(self, _: Burial) {
