@@ -1,10 +1,11 @@
 //! Actors that would wait for each other for ever are told so.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use perloop::{
-    Actor, ActorBuilder, ActorContext, Address, AskError, Handler, LoopHandle, LoopThread, TellError,
-    create_task, run, sleep, timeout, yield_now,
+    Actor, ActorBuilder, ActorContext, Address, AskError, EventLoop, Handler, LoopHandle, LoopThread,
+    TellError, create_task, run, sleep, timeout, yield_now,
 };
 
 struct Member;
@@ -141,6 +142,32 @@ fn a_question_of_another_task_or_that_was_given_up_keeps_nobody_waiting() {
         assert_eq!(detour.ask(()).await, Ok(()));
     })
     .expect("it ends by itself");
+}
+
+/// Asks in a task of its own, and hands on what came of it.
+struct Report(Address<Detour>, mpsc::Sender<Result<(), AskError>>);
+
+impl Handler<Report> for Detour {
+    type Reply = ();
+
+    async fn handle(&mut self, Report(this, outcome): Report, _: &mut ActorContext<Self>) {
+        create_task(async move { outcome.send(this.ask(()).await).expect("somebody waits") });
+        yield_now().await;
+    }
+}
+
+#[test]
+fn what_a_task_asks_as_it_starts_eagerly_is_no_question_of_the_handler_that_makes_it() {
+    let (outcome, outcomes) = mpsc::channel();
+    EventLoop::builder()
+        .eager_start(true)
+        .run(async move {
+            let detour = perloop::create_actor(|| Detour);
+            assert_eq!(detour.ask(Report(detour.clone(), outcome)).await, Ok(()));
+            assert_eq!(detour.ask(()).await, Ok(()));
+        })
+        .expect("it ends by itself");
+    assert_eq!(outcomes.recv(), Ok(Ok(())));
 }
 
 /// Tells as many as there is room for, and one more.

@@ -12,7 +12,7 @@ mod context;
 mod end;
 mod envelope;
 mod errors;
-mod handling;
+pub(crate) mod handling;
 pub(crate) mod leash;
 mod life;
 mod monitor;

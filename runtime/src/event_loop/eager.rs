@@ -5,6 +5,7 @@ use std::panic::Location;
 
 use perloop_bridge::LoopClosed;
 
+use crate::actor::handling;
 use crate::context::Context;
 use crate::event_loop::EventLoop;
 use crate::task::{Seed, Task, TaskRecord, step};
@@ -142,7 +143,8 @@ impl EventLoop {
     /// The first step runs inside of this.
     pub(super) fn spawn_eagerly<F: Future + 'static>(&self, seed: Seed, future: F) -> Task<F::Output> {
         let task = self.0.home.spawn_unqueued(|| TaskRecord::new(seed, self), future);
-        step::run(self, &task);
+        // What it asks is its own question, also if a handler makes it.
+        handling::outside(|| step::run(self, &task));
         Task::new(task)
     }
 }
