@@ -89,6 +89,43 @@ fn of_two_that_ask_each_other_at_once_one_is_told() {
     .expect("it ends by itself");
 }
 
+/// Blocks on the answer of the other one, which asks back.
+struct BlockOn(Address<Member>);
+struct AskBack(Address<Member>);
+
+impl Handler<BlockOn> for Member {
+    type Reply = Reply;
+
+    async fn handle(&mut self, BlockOn(other): BlockOn, context: &mut ActorContext<Self>) -> Reply {
+        let this = context.address().expect("somebody has it");
+        other.ask_blocking(AskBack(this)).expect("it is answered")
+    }
+}
+impl Handler<AskBack> for Member {
+    type Reply = Reply;
+
+    async fn handle(&mut self, AskBack(asker): AskBack, _: &mut ActorContext<Self>) -> Reply {
+        match asker.ask(Pass(vec![], SOON)).await {
+            Err(AskError::WouldDeadlock(circle)) => Err(circle.path().to_vec()),
+            other => panic!("it is told, and not {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_handler_that_blocks_on_anothers_reply_is_in_the_circle_as_well() {
+    let elsewhere = LoopThread::spawn("elsewhere").expect("a thread");
+    run(async {
+        let (a, b) = (member("a", &here()), member("b", &elsewhere));
+        let reply = a.ask(BlockOn(b.clone())).await;
+        assert_eq!(reply, Ok(Err(["b", "a"].map(str::to_owned).to_vec())));
+        for member in [a, b] {
+            assert_eq!(member.ask(Pass(vec![], SOON)).await, Ok(Ok(())), "it goes on");
+        }
+    })
+    .expect("it ends by itself");
+}
+
 #[test]
 fn questions_along_a_line_are_answered() {
     run(async {

@@ -214,6 +214,8 @@ pub(crate) fn ask_blocking<M, R: Send + 'static>(
     message: M,
     timeout: Option<Duration>,
 ) -> Result<R, AskError> {
+    // A handler that blocks handles nothing meanwhile, as one that awaits.
+    let _asking = to.enter_wait().map_err(AskError::WouldDeadlock)?;
     let began = Instant::now();
     let reply = to.block_ask(&mut Some(message), timeout).map_err(AskError::of_room)?;
     let outcome = match timeout {
