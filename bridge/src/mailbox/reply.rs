@@ -70,13 +70,14 @@ impl<T> Slot<T> {
         // SAFETY: the caller's promise.
         self.waker.with(|waker| unsafe { waker.cast::<Waker>().read() })
     }
+}
 
-    /// False if the other was first.
-    fn change(&self, from: usize, to: usize) -> bool {
-        // ORDERING: Release: who finds the word so sees what we have written; Acquire: we see what the other has written
-        // that left it as it was. Relaxed on failure: the word is read again.
-        self.word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-    }
+/// False if the other was first. This has the word alone, and no reference to the slot: as soon as the word is changed the
+/// other one may free that.
+fn change(word: &AtomicUsize, from: usize, to: usize) -> bool {
+    // ORDERING: Release: who finds the word so sees what we have written; Acquire: we see what the other has written
+    // that left it as it was. Relaxed on failure: the word is read again.
+    word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 
 /// # Safety
@@ -144,9 +145,9 @@ unsafe fn finish<T>(slot: NonNull<Slot<T>>, outcome: Option<Result<T, Panicked>>
     let waker = loop {
         // ORDERING: Acquire pairs with `change` of an asker that has gone.
         match this.word.load(Ordering::Acquire) {
-            OPEN if this.change(OPEN, DONE) => return,
+            OPEN if change(&this.word, OPEN, DONE) => return,
             // SAFETY: the word has made it ours.
-            WAITED if this.change(WAITED, TAKEN) => break unsafe { this.take_waker() },
+            WAITED if change(&this.word, WAITED, TAKEN) => break unsafe { this.take_waker() },
             // SAFETY: nobody else is there.
             GONE => return unsafe { free(slot) },
             // It has just come, or taken its waker back.
@@ -206,7 +207,7 @@ impl<T: Send + 'static> Reply<T> {
                     // SAFETY: the place is ours, and empty.
                     slot.waker.with_mut(|place| unsafe { *place = waker });
                     self.waker = Some(look);
-                    if slot.change(OPEN, WAITED) {
+                    if change(&slot.word, OPEN, WAITED) {
                         return Poll::Pending;
                     }
                     // SAFETY: it is there, and the word was not changed.
@@ -218,7 +219,7 @@ impl<T: Send + 'static> Reply<T> {
                     return Poll::Pending;
                 }
                 // SAFETY: it is there, and the word has made it ours again.
-                WAITED if slot.change(WAITED, OPEN) => drop_contained(unsafe { slot.take_waker() }),
+                WAITED if change(&slot.word, WAITED, OPEN) => drop_contained(unsafe { slot.take_waker() }),
                 TAKEN => {
                     // Another waker than this one will be woken, in a moment.
                     cx.waker().wake_by_ref();
@@ -273,8 +274,8 @@ impl<T: Send + 'static> Drop for Reply<T> {
                 // SAFETY: the answerer has done with it, and we have.
                 DONE => return unsafe { free(slot) },
                 // SAFETY: it is there, and the word has made it ours again.
-                WAITED if this.change(WAITED, OPEN) => drop_contained(unsafe { this.take_waker() }),
-                word @ (OPEN | TAKEN) if this.change(word, GONE) => return,
+                WAITED if change(&this.word, WAITED, OPEN) => drop_contained(unsafe { this.take_waker() }),
+                word @ (OPEN | TAKEN) if change(&this.word, word, GONE) => return,
                 // The answerer has just changed it.
                 _ => {}
             }
