@@ -398,6 +398,9 @@ impl<R: Opener> Post<R> {
     /// They need no room, wait behind no letter, and are seen by a receiver that [watches](Mailbox::poll_signs) for them while
     /// it does something else. Of a mailbox that is closed nobody sees them.
     ///
+    /// # Panics
+    /// If the highest bit is among them.
+    ///
     /// # Examples
     /// ```
     /// # use perloop_bridge::{Bell, Home, Opener, Spin, mailbox};
@@ -419,6 +422,9 @@ impl<R: Opener> Post<R> {
     }
 
     /// Raises signs for a reason, which is dropped if there is one that the receiver has not taken.
+    ///
+    /// # Panics
+    /// As [`change_signs`](Self::change_signs).
     ///
     /// # Examples
     /// ```

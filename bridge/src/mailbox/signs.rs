@@ -6,6 +6,7 @@
 
 use std::any::Any;
 
+use crate::foreign::drop_contained;
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 
 /// The receiver's waker is there, and is to be woken. Set once.
@@ -25,7 +26,8 @@ impl Signs {
 
     /// Lowers some signs and raises others, in one act. True: the receiver is to be woken.
     pub(super) fn change(&self, lower: u32, raise: u32) -> bool {
-        debug_assert!((lower | raise) & WATCHED == 0, "that one is no sign");
+        // Raised by others the mark would lie: who found it would look for the waker while that is written.
+        assert!((lower | raise) & WATCHED == 0, "the highest bit is no sign");
         // ORDERING: Relaxed; the exchange below decides.
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
@@ -41,11 +43,12 @@ impl Signs {
 
     /// Gives a reason for what is raised next, unless there is one.
     pub(super) fn give_reason(&self, reason: Box<dyn Any + Send>) {
-        // One that is not kept is dropped when the lock is given back.
-        let _late = {
+        let late = {
             let mut kept = lock(&self.reason);
             if kept.is_some() { Some(reason) } else { kept.replace(reason) }
         };
+        // Outside of the lock, and the sign is raised whatever it does.
+        drop_contained(late);
     }
 
     pub(super) fn take_reason(&self) -> Option<Box<dyn Any + Send>> {
