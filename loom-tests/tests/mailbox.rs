@@ -181,26 +181,34 @@ fn a_letter_from_home_wakes_who_waits() {
 /// The mailbox is full, and an order comes all the same, before the letters, also if the receiver falls asleep.
 #[test]
 fn an_order_against_a_receiver_that_falls_asleep_wakes_it() {
-    model(2, || {
-        let Ends { ledger, post, unopened, _home } = ends(1);
-        let values = [1, 2].map(|number| ledger.value_of(number));
-        let other = thread::spawn(move || {
-            let [letter, order] = values;
-            send(&post, letter);
-            assert!(post.send_order(Note(order)).is_ok());
-        });
-        let mut receiver = Receiver::new(unopened);
-        let mut sum = 0;
-        for _ in 0..2 {
-            sum += match receiver.receive() {
-                Received::Order(order) | Received::Letter(order) => order.open(&mut Reader),
-            };
-        }
-        assert_eq!(sum, 3);
-        other.join().unwrap();
-        drop(receiver);
-        ledger.check();
+    model(2, || a_letter_and_an_order_wake_the_receiver(ends(1)));
+}
+
+/// As above, where the receiver puts the queue to sleep and then the lane.
+#[test]
+fn an_order_against_a_receiver_that_drops_the_oldest_wakes_it() {
+    model(2, || a_letter_and_an_order_wake_the_receiver(ends_that_drop(1)));
+}
+
+fn a_letter_and_an_order_wake_the_receiver(ends: Ends) {
+    let Ends { ledger, post, unopened, _home } = ends;
+    let values = [1, 2].map(|number| ledger.value_of(number));
+    let other = thread::spawn(move || {
+        let [letter, order] = values;
+        send(&post, letter);
+        assert!(post.send_order(Note(order)).is_ok());
     });
+    let mut receiver = Receiver::new(unopened);
+    let mut sum = 0;
+    for _ in 0..2 {
+        sum += match receiver.receive() {
+            Received::Order(order) | Received::Letter(order) => order.open(&mut Reader),
+        };
+    }
+    assert_eq!(sum, 3);
+    other.join().unwrap();
+    drop(receiver);
+    ledger.check();
 }
 
 /// There is room for one letter, and who sends blocks for more.
@@ -361,6 +369,27 @@ fn who_is_refused_sees_what_was_before_the_close() {
     });
 }
 
+/// Who has seen that a mailbox is closed is refused, whatever it sends.
+#[test]
+fn who_finds_it_closed_is_refused() {
+    for ends in [ends, ends_that_drop] {
+        model(3, move || {
+            let Ends { ledger, post, unopened, _home } = ends(1);
+            let values = [1, 2].map(|number| ledger.value_of(number));
+            let other = thread::spawn(move || {
+                let [letter, order] = values;
+                if post.is_closed() {
+                    assert!(post.send_order(Note(order)).is_err());
+                    assert!(post.try_send(Note(letter)).is_err());
+                }
+            });
+            drop(unopened);
+            other.join().unwrap();
+            ledger.check();
+        });
+    }
+}
+
 /// One raises a sign, and a receiver that waits for it, or for letters and it, is woken.
 #[test]
 fn a_sign_against_a_receiver_that_watches_wakes_it() {
@@ -505,7 +534,7 @@ fn letters_of_two_senders_displace_each_other_or_come() {
     });
 }
 
-/// Letters that come as such a mailbox is closed are dropped there, or come back; an order wakes its receiver as any other.
+/// Letters that come as such a mailbox is closed are dropped there, or come back.
 #[test]
 fn letters_against_the_close_of_a_mailbox_that_drops_the_oldest_end_once() {
     model(2, || {

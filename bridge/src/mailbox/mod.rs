@@ -314,10 +314,11 @@ impl<R: Opener> Shared<R> {
     /// Refuses all that comes from now on, and drops what is there. How many letters that were.
     fn close(&self, is_home: bool) -> usize {
         let lines = if is_home { self.on_home(AtHome::close) } else { (Line::EMPTY, Line::EMPTY) };
-        let (letters, orders) = (self.letters.close(), self.orders.close());
+        // The lane for letters last, as that one says that it is closed: who has read so is refused whatever it sends.
+        let ring = self.ring.as_ref().map(|ring| ring.close());
+        let (orders, letters) = (self.orders.close(), self.letters.close());
         // From here on foreign code runs: who waited for room, and what the letters hold.
         self.room.close();
-        let ring = self.ring.as_ref().map(|ring| ring.close());
         let dead = all_of(lines.0, letters).chain(ring.into_iter().flatten());
         let dead = dead.map(|letter| drop(contain(|| letter.bury(Burial::Left)))).count();
         self.bury(dead);
@@ -545,7 +546,7 @@ impl<R: Opener> Post<R> {
         self.0.id()
     }
 
-    /// Says whether the mailbox is closed. A yes is for good.
+    /// Says whether the mailbox is closed. A yes is for good: whatever is sent after it is refused.
     ///
     /// # Examples
     /// ```
