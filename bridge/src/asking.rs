@@ -1,28 +1,60 @@
 //! No actor waits for itself.
 //!
-//! An actor whose handler waits for another one's reply, or for room in its mailbox, handles nothing meanwhile. So if that one's handler waits for the
-//! first, or for one that does, neither ever goes on. Each such wait stands in one table, under one lock; who is about to
-//! wait enters it and looks for a way back to itself in one act, so that of several that would close a circle the last
-//! one sees the others. Mostly the other one waits for nobody, and then that is one look into a hash table. Tasks and threads that ask take no part: nobody waits for them.
+//! An actor whose handler waits for another one's reply, or for room in its mailbox, handles nothing meanwhile. So if that
+//! one's handler waits for the first, or for one that does, neither ever goes on. Each such wait is entered before it begins,
+//! and who would close a circle is told. Tasks and threads that ask take no part: nobody waits for them.
+//!
+//! A thread has the waits of its own actors to itself, for actors beside them that wait for nobody: mostly it is so, and then
+//! there is no lock. All other waits stand in one table of the process, and whoever enters one there takes those along that
+//! the thread had to itself, and looks for a way back to itself in one act. So of several that would close a circle the last
+//! one sees the others: at home, who closes it waits for one that waits; and the waits of each other thread on the way are
+//! all in the table, as the one of them that was entered last either leads out of its thread, or to one that waits.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry, HashMap};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::iter::successors;
+use std::mem;
+use std::ops::Range;
 
 use crate::errors::WouldDeadlock;
-use crate::sync::{Mutex, SharedText, generation, lock, process_wide};
+use crate::sync::{Mutex, SharedText, ThreadToken, generation, lock, process_wide, this_thread, thread_cell};
 
 process_wide! {
     static TABLE: Mutex<Table> = Mutex::new(Table::new());
 }
 
-struct Table {
-    /// By who waits.
-    waits: HashMap<usize, Waits, BuildHasherDefault<OfAddresses>>,
-    tickets: u64,
+thread_cell! {
+    /// None until one of its actors has waited.
+    static AT_HOME: Option<Box<AtHome>> = None;
 }
+
+/// A thread takes so many tickets at a time.
+const TICKETS: u64 = 1 << 20;
+/// With so many waits a thread looks at the table in any case: some may have been taken back by other threads.
+const FEW: usize = 64;
+
+struct Table {
+    waits: ByActor<Waits>,
+    tickets: u64,
+    /// What was taken back by other threads than those that entered it, and they have not heard of.
+    left: HashMap<ThreadToken, Vec<(usize, u64)>>,
+}
+
+/// The waits of a thread's own actors.
+struct AtHome {
+    /// Those that are not in the table.
+    waits: ByActor<Waits>,
+    /// How many of an actor's waits are.
+    published: ByActor<usize>,
+    tickets: Range<u64>,
+    /// How many actors may wait before it looks at the table.
+    limit: usize,
+}
+
+/// By who waits.
+type ByActor<T> = HashMap<usize, T, BuildHasherDefault<OfAddresses>>;
 
 /// What a handler waits for, which is one other actor, unless it asks several at a time.
 #[derive(Default)]
@@ -49,13 +81,28 @@ impl Waits {
         }
     }
 
-    /// True if nothing is left.
-    fn remove(&mut self, ticket: u64) -> bool {
-        if self.first.take_if(|awaited| awaited.ticket == ticket).is_none() {
-            self.others.retain(|awaited| awaited.ticket != ticket);
-        }
+    fn is_empty(&self) -> bool {
         self.first.is_none() && self.others.is_empty()
     }
+
+    /// False: it is not among them.
+    fn remove(&mut self, ticket: u64) -> bool {
+        if self.first.take_if(|awaited| awaited.ticket == ticket).is_some() {
+            return true;
+        }
+        let place = self.others.iter().position(|awaited| awaited.ticket == ticket);
+        place.map(|place| self.others.swap_remove(place)).is_some()
+    }
+}
+
+/// False: it is not there.
+fn take_back(waits: &mut ByActor<Waits>, from: usize, ticket: u64) -> bool {
+    let Entry::Occupied(mut entry) = waits.entry(from) else { return false };
+    let was_there = entry.get_mut().remove(ticket);
+    if entry.get().is_empty() {
+        entry.remove();
+    }
+    was_there
 }
 
 /// Spreads numbers that are addresses of what lies in memory of its own.
@@ -112,46 +159,123 @@ impl ActorName {
 /// use perloop_bridge::{ActorName, Asking};
 ///
 /// let name = |kind| ActorName { given: None, kind };
-/// let first = Asking::enter(1, 2, || name("second"));
+/// let first = Asking::enter(1, 2, true, || name("second"));
 /// assert!(first.is_ok());
-/// let circle = Asking::enter(2, 1, || name("first")).unwrap_err();
+/// let circle = Asking::enter(2, 1, true, || name("first")).unwrap_err();
 /// assert_eq!(circle.path(), ["second", "first"]);
 /// drop(first);
-/// assert!(Asking::enter(2, 1, || name("first")).is_ok());
+/// assert!(Asking::enter(2, 1, true, || name("first")).is_ok());
 /// ```
 pub struct Asking {
     from: usize,
     ticket: u64,
+    /// The one of `from`.
+    thread: ThreadToken,
 }
 
 impl Asking {
-    /// The actor `from` is about to wait for the actor `to` of this name.
+    /// This thread's actor `from` is about to wait for the actor `to` of this name, which may be another thread's.
     ///
     /// # Errors
     /// If it would close a circle: the names along it, beginning with `from`.
     ///
     /// # Examples
     /// See [`Asking`].
-    pub fn enter(from: usize, to: usize, name: impl FnOnce() -> ActorName) -> Result<Self, WouldDeadlock> {
+    pub fn enter(
+        from: usize,
+        to: usize,
+        is_beside: bool,
+        name: impl FnOnce() -> ActorName,
+    ) -> Result<Self, WouldDeadlock> {
         let name = name();
+        let mut home = AT_HOME.try_with(|home| home.take()).ok().flatten().unwrap_or_default();
+        let entered = if is_beside && from != to && home.may_keep(to) {
+            home.keep(from, to, name)
+        } else {
+            home.publish(from, to, name)
+        };
+        // In a thread that is ending, what is left at home is nobody's any more.
+        let _is_kept = AT_HOME.try_with(|at_home| at_home.set(Some(home)));
+        entered.map(|ticket| Self { from, ticket, thread: this_thread() })
+    }
+}
+
+impl Default for AtHome {
+    fn default() -> Self {
+        Self { waits: ByActor::default(), published: ByActor::default(), tickets: 0..0, limit: FEW }
+    }
+}
+
+impl AtHome {
+    /// Nobody else need know of a wait for this one, of this thread.
+    fn may_keep(&self, to: usize) -> bool {
+        !self.waits.contains_key(&to)
+            && !self.published.contains_key(&to)
+            && self.waits.len() + self.published.len() < self.limit
+            && !self.tickets.is_empty()
+    }
+
+    fn keep(&mut self, from: usize, to: usize, name: ActorName) -> Result<u64, WouldDeadlock> {
+        let ticket = self.tickets.start;
+        self.tickets.start += 1;
+        self.waits.entry(from).or_default().add(Awaited { ticket, who: to, name });
+        Ok(ticket)
+    }
+
+    fn publish(&mut self, from: usize, to: usize, name: ActorName) -> Result<u64, WouldDeadlock> {
         let mut table = lock(&TABLE);
-        if let Some(mut names) = table.way(to, from) {
-            // The way ends with the asker, or is none, if it asks itself.
-            let asker = names.pop();
-            let circle = asker.into_iter().chain([name.as_str().to_owned()]).chain(names);
-            return Err(WouldDeadlock::of_actors(circle.collect()));
+        for (from, ticket) in table.left.remove(&this_thread()).unwrap_or_default() {
+            self.forget(from, ticket);
         }
-        table.tickets += 1;
-        let ticket = table.tickets;
+        if self.tickets.is_empty() {
+            self.tickets = table.tickets..table.tickets + TICKETS;
+            table.tickets = self.tickets.end;
+        }
+        for (from, waits) in mem::take(&mut self.waits) {
+            *self.published.entry(from).or_default() += waits.all().count();
+            let known = table.waits.entry(from).or_default();
+            waits.first.into_iter().chain(waits.others).for_each(|awaited| known.add(awaited));
+        }
+        self.limit = FEW.max(2 * self.published.len());
+        if let Some(circle) = table.circle(from, to, &name) {
+            return Err(circle);
+        }
+        let ticket = self.tickets.start;
+        self.tickets.start += 1;
+        *self.published.entry(from).or_default() += 1;
         table.waits.entry(from).or_default().add(Awaited { ticket, who: to, name });
-        Ok(Self { from, ticket })
+        Ok(ticket)
+    }
+
+    /// False: it is in the table as well.
+    fn forget(&mut self, from: usize, ticket: u64) -> bool {
+        if take_back(&mut self.waits, from, ticket) {
+            return true;
+        }
+        if let Entry::Occupied(mut count) = self.published.entry(from) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        false
     }
 }
 
 impl Table {
     /// The tickets of one process are none of its child's, which may give inherited ones back.
     fn new() -> Self {
-        Self { waits: HashMap::default(), tickets: u64::from(generation()) << 32 }
+        let tickets = u64::from(generation()) << 48;
+        Self { waits: ByActor::default(), tickets, left: HashMap::new() }
+    }
+
+    /// The circle that `from` would close if it waited for the actor `to` of this name.
+    fn circle(&self, from: usize, to: usize, name: &ActorName) -> Option<WouldDeadlock> {
+        let mut names = self.way(to, from)?;
+        // The way ends with the asker, or is none, if it asks itself.
+        let asker = names.pop();
+        let circle = asker.into_iter().chain([name.as_str().to_owned()]).chain(names);
+        Some(WouldDeadlock::of_actors(circle.collect()))
     }
 
     /// The names of those whom one waits for by way of whom, from the one to the other, if one of the ways leads there.
@@ -189,14 +313,30 @@ fn names_to(reached: &[(usize, usize, Option<&ActorName>)], last: usize) -> Vec<
 }
 
 impl Drop for Asking {
+    /// In whatever thread. A name's last reference frees a text, which is nobody's code.
     fn drop(&mut self) {
-        // A name's last reference frees a text, which is nobody's code.
-        let mut table = lock(&TABLE);
-        if let Entry::Occupied(mut waits) = table.waits.entry(self.from)
-            && waits.get_mut().remove(self.ticket)
-        {
-            waits.remove();
+        let is_home = self.thread == this_thread();
+        if is_home && self.leave_home() {
+            return;
         }
+        let mut table = lock(&TABLE);
+        take_back(&mut table.waits, self.from, self.ticket);
+        if !is_home {
+            table.left.entry(self.thread).or_default().push((self.from, self.ticket));
+        }
+    }
+}
+
+impl Asking {
+    /// False: it is in the table as well.
+    fn leave_home(&self) -> bool {
+        let leave = |at_home: &std::cell::Cell<Option<Box<AtHome>>>| {
+            let mut home = at_home.take();
+            let was_kept = home.as_mut().is_some_and(|home| home.forget(self.from, self.ticket));
+            at_home.set(home);
+            was_kept
+        };
+        AT_HOME.try_with(leave).unwrap_or(false)
     }
 }
 

@@ -546,6 +546,23 @@ impl<R: Opener> Post<R> {
         self.0.id()
     }
 
+    /// Says whether this is the thread of the mailbox's loop.
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Opener, Spin, mailbox};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// # struct Nothing;
+    /// # impl Opener for Nothing { type Opened<'a> = (); }
+    /// let (post, _mailbox) = mailbox::<Nothing>(&home.remote(), 8);
+    /// assert!(post.is_home());
+    /// ```
+    pub fn is_home(&self) -> bool {
+        self.0.is_home()
+    }
+
     /// Says whether the mailbox is closed. A yes is for good: whatever is sent after it is refused.
     ///
     /// # Examples

@@ -500,7 +500,8 @@ fn end_of(outcome: Result<Option<Panicked>, FutureError>) -> Result<ActorEnd, As
 
 impl<A: Handler<M>, M: Send + 'static> Accept<M> for Strong<A> {
     fn enter_wait(&self) -> Result<Option<Asking>, WouldDeadlock> {
-        handling::current().map(|from| Asking::enter(from, self.post.id(), || self.actor_name())).transpose()
+        let enter = |from| Asking::enter(from, self.post.id(), self.post.is_home(), || self.actor_name());
+        handling::current().map(enter).transpose()
     }
 
     #[inline]
