@@ -423,12 +423,17 @@ pub fn copy_context() -> Context {
 
 /// A task's context is the current one during its step, which is all that happens in `step`. What the step sets stays
 /// with the task. No panic gets through here but one of the loop's own, which ends the loop.
-#[inline(always)]
 pub(crate) fn in_step(record: &TaskRecord, step: impl FnOnce()) {
     if is_set() || record.may_have_context() {
         return in_context_of(record, step);
     }
     step();
+    keep_of_step(record);
+}
+
+/// A step that began in the empty context is over: what it set stays with its task.
+#[inline]
+pub(crate) fn keep_of_step(record: &TaskRecord) {
     if is_set() {
         record.set_context(replace(Context::new()));
     }

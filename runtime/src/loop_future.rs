@@ -237,7 +237,7 @@ impl Drop for Core {
 fn wake_all(ended: &Rc<dyn AnyState>) {
     let own = ended.core().of.upgrade();
     if let Some(own) = own.filter(|own| !own.is_closed()) {
-        ended.core().watchers.wake_all(&own, &Awaited::Future(Rc::clone(ended)));
+        ended.core().watchers.wake_all(&own, || Awaited::Future(Rc::clone(ended)));
     }
 }
 

@@ -671,16 +671,17 @@ impl CellPtr {
     /// The loop's record of the task.
     ///
     /// # Safety
-    /// On the home thread, after adoption, for no longer than a `TaskRef` is held.
+    /// On the home thread, for no longer than a `TaskRef` is held.
     #[inline]
     pub(crate) unsafe fn record<'a, R: Record>(self) -> &'a R {
         assert!(self.header().vtable.record_type == TypeId::of::<R>(), "a record of another type");
         // SAFETY: the record has the same place in each cell with a record of type `R`, which was just checked.
         let front = unsafe { self.0.cast::<Front<R>>().as_ref() };
-        // SAFETY: rule 6; the reference lives no longer than the record, by the caller's promise.
+        // SAFETY: rule 6: a seed is the home thread's too, once that has a `TaskRef`. The reference lives no longer than the
+        // record, by the caller's promise.
         match front.record.with(|slot| unsafe { &*slot }) {
             RecordSlot::Kept(record) => record,
-            RecordSlot::Seed(_) | RecordSlot::Gone => unreachable!("adopted, and not released"),
+            RecordSlot::Seed(_) | RecordSlot::Gone => panic!("adopt the task first"),
         }
     }
 }

@@ -86,6 +86,12 @@ impl Local {
         self.get().flags & flag != 0
     }
 
+    /// Those of these flags that are set.
+    #[inline]
+    pub(crate) fn of(&self, flags: u32) -> u32 {
+        self.get().flags & flags
+    }
+
     #[inline]
     pub(crate) fn set(&self, flag: u32) {
         self.change(|fields| fields.flags |= flag);

@@ -177,8 +177,7 @@ impl TaskRef {
     /// ```
     #[inline]
     pub fn record<R: Record>(&self) -> &R {
-        assert!(self.local().has(ADOPTED), "adopt the task first");
-        // SAFETY: on the home thread, as a `TaskRef` cannot leave it; adopted; and borrowed from `self`.
+        // SAFETY: on the home thread, as a `TaskRef` cannot leave it, and borrowed from `self`.
         unsafe { self.cell.record() }
     }
 
@@ -528,9 +527,16 @@ impl TaskRef {
     #[inline]
     fn enter_body(&self) {
         let local = self.local();
-        assert!(local.has(ADOPTED) && !local.has(ENDED), "there is a body to poll or to drop");
-        assert!(local.raise(RUNNING), "the body is being polled or dropped");
-        local.set(BEGUN);
+        if local.of(ADOPTED | ENDED | RUNNING) != ADOPTED {
+            self.no_body();
+        }
+        local.set(RUNNING | BEGUN);
+    }
+
+    #[cold]
+    fn no_body(&self) -> ! {
+        assert!(!self.is_running(), "the body is being polled or dropped");
+        panic!("there is no body to poll or to drop")
     }
 
     /// Drops the body where it stands, and makes `error` the outcome.
@@ -850,7 +856,9 @@ impl TaskRef {
     fn released(&self) {
         // Destructors run below, with the flag up so that they can't come by a new reference.
         self.local().set(RELEASED);
-        self.settle();
+        if self.local().of(IN_HAND | DRAINED | CALL | SUBMITTED | PUBLISHED | TAKEN) != PUBLISHED | TAKEN {
+            self.settle();
+        }
         self.cell.drop_record();
         self.cell.release_home();
     }

@@ -42,9 +42,10 @@ impl PartialEq for Awaited {
 
 impl Awaited {
     /// One whose loop was closed before it ended is never done.
+    #[inline]
     pub(crate) fn done(&self) -> bool {
         match self {
-            Self::Task(task) => AnyTask::new(task.clone()).done(),
+            Self::Task(task) => task.has_ended() && !task.has_no_outcome(),
             Self::Future(future) => future.core().done(),
         }
     }
@@ -100,6 +101,7 @@ impl Awaited {
         }
     }
 
+    #[inline]
     pub(crate) fn loop_id(&self) -> u32 {
         match self {
             Self::Task(task) => task.record::<TaskRecord>().loop_id(),

@@ -167,25 +167,26 @@ impl Watchers {
     }
 
     /// The end: queues them all, in order.
-    pub(crate) fn wake_all(&self, event_loop: &EventLoop, ended: &Awaited) {
+    pub(crate) fn wake_all(&self, event_loop: &EventLoop, ended: impl Fn() -> Awaited) {
         let (first, others) = self.list.borrow_mut().take_all();
         if let Some(first) = first {
-            first.wake(event_loop, ended);
+            first.wake(event_loop, &ended);
         }
         for other in others {
-            other.wake(event_loop, ended);
+            other.wake(event_loop, &ended);
         }
     }
 }
 
 impl Watch {
-    pub(super) fn wake(self, event_loop: &EventLoop, ended: &Awaited) {
+    #[inline]
+    pub(super) fn wake(self, event_loop: &EventLoop, ended: impl FnOnce() -> Awaited) {
         match self {
             Self::Task(task) => task.wake(),
             // Foreign code, which may panic: it is no part of the end itself.
             Self::Waker(waker) => run_callback(|| waker.wake()),
-            Self::Callback(callback) => queue_callback(event_loop, ended, callback),
-            Self::Shield => queue_callback(event_loop, ended, Box::new(shield::report)),
+            Self::Callback(callback) => queue_callback(event_loop, ended(), callback),
+            Self::Shield => queue_callback(event_loop, ended(), Box::new(shield::report)),
             Self::OneOf(ends, number) => ends.queue(event_loop, number),
         }
     }
@@ -232,10 +233,9 @@ impl Call for DoneCallback {
     }
 }
 
-fn queue_callback(event_loop: &EventLoop, ended: &Awaited, callback: Callback) {
+fn queue_callback(event_loop: &EventLoop, ended: Awaited, callback: Callback) {
     let made_at = callback.made_at();
-    let call =
-        Rc::new(DoneCallback { ended: ended.clone(), callback: RefCell::new(Some(callback)), made_at });
+    let call = Rc::new(DoneCallback { ended, callback: RefCell::new(Some(callback)), made_at });
     event_loop.0.home.push(Ready::Call(CallRef(call)));
 }
 
@@ -245,7 +245,7 @@ pub(super) fn add_callback(awaited: &Awaited, callback: Callback) -> u64 {
         return awaited.watch(Watch::Callback(callback));
     }
     if let Some(own) = current::find_owned(awaited.loop_id()).filter(|own| !own.is_closed()) {
-        queue_callback(&own, awaited, callback);
+        queue_callback(&own, awaited.clone(), callback);
     }
     0
 }

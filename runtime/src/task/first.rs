@@ -119,6 +119,15 @@ impl Drop for First {
     /// The loop was closed before the end, and the last handle dropped. It is foreign code, and may panic.
     #[inline]
     fn drop(&mut self) {
+        if *self.0.get_mut() < LEFT {
+            self.drop_watch();
+        }
+    }
+}
+
+impl First {
+    #[cold]
+    fn drop_watch(&self) {
         if let Some(watch) = self.take() {
             run_callback(|| drop_nested(watch));
         }

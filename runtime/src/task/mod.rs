@@ -121,6 +121,7 @@ impl AnyTask {
         Self(task)
     }
 
+    #[inline]
     pub(crate) fn as_awaited(&self) -> Awaited {
         Awaited::Task(self.0.clone())
     }
@@ -134,6 +135,7 @@ impl AnyTask {
         step::cancel_inside(&self.0, scope)
     }
 
+    #[inline]
     pub(crate) fn record(&self) -> &TaskRecord {
         self.0.record()
     }

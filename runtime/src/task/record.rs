@@ -184,7 +184,12 @@ impl TaskRecord {
         self.named()?.span.as_ref()
     }
 
+    /// It has nothing that most tasks never have: neither span nor context, and nobody ever asked it to stop.
     #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.apart.get().is_none()
+    }
+
     pub(crate) fn may_have_context(&self) -> bool {
         self.named().is_some()
     }
@@ -231,10 +236,10 @@ impl TaskRecord {
     #[inline]
     pub(super) fn wake_watchers(&self, event_loop: &EventLoop, ended: &TaskRef) {
         if let Some(first) = self.first.take() {
-            first.wake(event_loop, &Awaited::Task(ended.clone()));
+            first.wake(event_loop, || Awaited::Task(ended.clone()));
         }
         if let Some(waits) = self.waits_if_any() {
-            waits.watchers.wake_all(event_loop, &Awaited::Task(ended.clone()));
+            waits.watchers.wake_all(event_loop, || Awaited::Task(ended.clone()));
         }
     }
 

@@ -69,24 +69,39 @@ fn note_adoption(event_loop: &EventLoop) {
 
 /// One step, from one wait to the next.
 pub(crate) fn run(event_loop: &EventLoop, task: &TaskRef) {
-    let was_asked_from_outside = task.begin_step();
+    if task.begin_step() {
+        return asked_from_outside(task);
+    }
     if task.has_ended() {
         return;
     }
-    if was_asked_from_outside {
-        // As asyncio, where a callback asks the task now and the step that gets it comes later. A wake that came by
-        // the same node is not lost: that step polls.
+    let record: &TaskRecord = task.record();
+    if !record.is_plain() || context::is_set() {
+        return run_with_what_is_apart(event_loop, task, record);
+    }
+    let _current = Current::enter(event_loop, task);
+    poll(event_loop, task, record);
+    context::keep_of_step(record);
+}
+
+/// As asyncio, where a callback asks the task now and the step that gets it comes later. A wake that came by the same
+/// node is not lost: that step polls.
+#[cold]
+fn asked_from_outside(task: &TaskRef) {
+    if !task.has_ended() {
         cancel(task, None);
         task.wake();
-        return;
     }
-    let record: &TaskRecord = task.record();
+}
+
+/// The task has more than a plain one, or somebody has set a context variable.
+#[inline(never)]
+fn run_with_what_is_apart(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord) {
     let _span = record.span().map(tracing::Span::enter);
     let _current = Current::enter(event_loop, task);
     context::in_step(record, || deliver_or_poll(event_loop, task, record));
 }
 
-#[inline(always)]
 fn deliver_or_poll(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord) {
     let has_begun = task.has_begun();
     if let Some(rare) = record.rare_if_any()
@@ -96,8 +111,13 @@ fn deliver_or_poll(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord) 
         end_cancelled(event_loop, task, cancelled);
         return;
     }
+    poll(event_loop, task, record);
+}
+
+#[inline(always)]
+fn poll(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord) {
     match task.poll() {
-        Stepped::Ended { publish } => ended(event_loop, task, publish),
+        Stepped::Ended { publish } => ended(event_loop, task, record, publish),
         Stepped::Pending => {
             if let Some(rare) = record.rare_if_any() {
                 suspended(event_loop, task, rare);
@@ -148,12 +168,21 @@ fn end_cancelled(event_loop: &EventLoop, task: &TaskRef, by: Cancelled) {
         Some(FutureError::Panicked(panicked)) => note_failure(event_loop, task, publish, panicked),
         _ => record.rare().cancel.set_ended_by(by),
     }
-    finish(event_loop, task, publish);
+    finish(event_loop, task, record, publish);
 }
 
 /// The future has ended by itself.
-fn ended(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
-    let record: &TaskRecord = task.record();
+#[inline(never)]
+fn ended(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord, publish: bool) {
+    if task.error().is_some() || record.rare_if_any().is_some() {
+        weigh_end(event_loop, task, record, publish);
+    }
+    finish(event_loop, task, record, publish);
+}
+
+/// It panicked, or there may be a request to cancel it.
+#[cold]
+fn weigh_end(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord, publish: bool) {
     match task.error() {
         Some(FutureError::Panicked(panicked)) => note_failure(event_loop, task, publish, panicked),
         _ => {
@@ -165,7 +194,6 @@ fn ended(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
             }
         }
     }
-    finish(event_loop, task, publish);
 }
 
 /// A panic is told by the cross-thread future, if anybody holds it; else by the exception handler, if nobody asks.
@@ -182,11 +210,12 @@ fn note_failure(event_loop: &EventLoop, task: &TaskRef, publish: bool, panicked:
 }
 
 /// Queues all who wait for the end, the cross-thread future first, as it was there first.
-fn finish(event_loop: &EventLoop, task: &TaskRef, publish: bool) {
+#[inline]
+fn finish(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord, publish: bool) {
     if publish {
         event_loop.0.home.push(Ready::Publish(task.clone()));
     }
-    task.record::<TaskRecord>().wake_watchers(event_loop, task);
+    record.wake_watchers(event_loop, task);
 }
 
 /// Is there a request to cancel it that its next step gets? The step that runs may still take it back, and none need
