@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
-use std::ptr;
 use std::rc::Rc;
 
 use crate::task::TaskRef;
@@ -105,6 +104,8 @@ const SPARE: usize = 2 << 10;
 pub(crate) struct ReadyList {
     entries: VecDeque<Entry>,
     calls: VecDeque<CallRef>,
+    /// The address of the callback that is the last entry; zero if that is something else.
+    last_call: usize,
 }
 
 enum Entry {
@@ -119,12 +120,14 @@ enum Entry {
 impl ReadyList {
     #[inline]
     pub(crate) fn push(&mut self, entry: Ready) {
+        self.last_call = 0;
         self.entries.push_back(match entry {
             Ready::Step(task) => Entry::Step(task),
             Ready::Adopt(task) => Entry::Adopt(task),
             Ready::Publish(task) => Entry::Publish(task),
             Ready::Handed(call) => Entry::Handed(call),
             Ready::Call(call) => {
+                self.last_call = address_of(&call.0);
                 self.calls.push_back(call);
                 Entry::Call
             }
@@ -133,7 +136,15 @@ impl ReadyList {
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Ready> {
-        Some(match pop_front(&mut self.entries)? {
+        let entry = pop_front(&mut self.entries)?;
+        // Nearly all of them.
+        if let Entry::Step(task) = entry {
+            return Some(Ready::Step(task));
+        }
+        if self.entries.is_empty() {
+            self.last_call = 0;
+        }
+        Some(match entry {
             Entry::Step(task) => Ready::Step(task),
             Entry::Adopt(task) => Ready::Adopt(task),
             Entry::Publish(task) => Ready::Publish(task),
@@ -144,8 +155,7 @@ impl ReadyList {
 
     #[inline]
     pub(crate) fn ends_with<C: Call>(&self, call: &Rc<C>) -> bool {
-        let is_it = |last: &CallRef| ptr::addr_eq(Rc::as_ptr(&last.0), Rc::as_ptr(call));
-        matches!(self.entries.back(), Some(Entry::Call)) && self.calls.back().is_some_and(is_it)
+        self.last_call == address_of(call)
     }
 
     #[inline]
@@ -156,6 +166,10 @@ impl ReadyList {
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+}
+
+fn address_of<C: Call + ?Sized>(call: &Rc<C>) -> usize {
+    Rc::as_ptr(call).cast::<()>().addr()
 }
 
 /// Takes the first one out. Room that was for many more than are left is given back.

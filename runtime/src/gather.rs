@@ -164,19 +164,26 @@ trait Gathered {
 }
 
 /// What a child's end means: something to keep, or the end of it all.
-pub(crate) type Sort<A, X, T> =
-    fn(Result<<A as Awaitable>::Value, TaskError>) -> Result<X, Result<T, TaskError>>;
+pub(crate) trait Sort<A: Awaitable, X, T>:
+    Fn(Result<A::Value, TaskError>) -> Result<X, Result<T, TaskError>> + 'static
+{
+}
+
+impl<A: Awaitable, X, T, S> Sort<A, X, T> for S where
+    S: Fn(Result<A::Value, TaskError>) -> Result<X, Result<T, TaskError>> + 'static
+{
+}
 
 pub(crate) type Collect<X, T> = Box<dyn FnOnce(Vec<X>) -> T>;
 
-struct Gathering<A: Awaitable, X, T> {
+struct Gathering<A: Awaitable, X, T, S> {
     children: Children<A>,
     kept: RefCell<Vec<Option<X>>>,
     unfinished: Cell<usize>,
     is_cancel_requested: Cell<bool>,
     /// The request that the one in the last place met.
     last_ended_by: Cell<Option<Cancelled>>,
-    sort: Sort<A, X, T>,
+    sort: S,
     collect: Cell<Option<Collect<X, T>>>,
     sink: Sink<T>,
 }
@@ -253,7 +260,7 @@ impl<A: Awaitable> Children<A> {
 #[track_caller]
 pub(crate) fn gather_by<A: Awaitable + 'static, X: 'static, T: 'static>(
     several: impl IntoIterator<Item = A>,
-    sort: Sort<A, X, T>,
+    sort: impl Sort<A, X, T>,
     collect: Collect<X, T>,
 ) -> Gather<T> {
     let at = Location::caller();
@@ -293,7 +300,7 @@ fn loop_of<A: Awaitable>(children: &Children<A>) -> (EventLoop, Result<(), Wrong
     (own, checked)
 }
 
-impl<A: Awaitable + 'static, X: 'static, T: 'static> Gathering<A, X, T> {
+impl<A: Awaitable + 'static, X: 'static, T: 'static, S: Sort<A, X, T>> Gathering<A, X, T, S> {
     /// Those that are done count at once, after all others were seen.
     fn begin(self: &Rc<Self>) {
         if self.children.count == 0 {
@@ -314,6 +321,7 @@ impl<A: Awaitable + 'static, X: 'static, T: 'static> Gathering<A, X, T> {
     }
 
     /// What it gave goes to a place of it. False if that was the end of it all.
+    #[inline(always)]
     fn keep(&self, place: usize) -> bool {
         let Some(child) = self.children.take(place) else { return true };
         // Also of no use it counts as having been asked for.
@@ -333,6 +341,13 @@ impl<A: Awaitable + 'static, X: 'static, T: 'static> Gathering<A, X, T> {
                 false
             }
         }
+    }
+
+    /// Also goes wherever it was given again.
+    #[cold]
+    fn keep_again(&self, place: usize) -> bool {
+        let again = self.children.again.get(&place);
+        again.is_none_or(|again| again.iter().all(|place| self.keep(*place)))
     }
 
     /// All have ended.
@@ -356,19 +371,17 @@ impl<A: Awaitable + 'static, X: 'static, T: 'static> Gathering<A, X, T> {
     }
 }
 
-impl<A: Awaitable + 'static, X: 'static, T: 'static> HearsEnds for Gathering<A, X, T> {
+impl<A: Awaitable + 'static, X: 'static, T: 'static, S: Sort<A, X, T>> HearsEnds for Gathering<A, X, T, S> {
     fn one_ended(&self, place: usize) {
         self.unfinished.set(self.unfinished.get() - 1);
-        let again = self.children.again.get(&place);
-        let is_open =
-            self.keep(place) && again.is_none_or(|again| again.iter().all(|place| self.keep(*place)));
+        let is_open = self.keep(place) && (self.children.again.is_empty() || self.keep_again(place));
         if is_open && self.unfinished.get() == 0 {
             self.finish();
         }
     }
 }
 
-impl<A: Awaitable, X, T> Gathered for Gathering<A, X, T> {
+impl<A: Awaitable, X, T, S> Gathered for Gathering<A, X, T, S> {
     fn children(&self, ask: Ask) -> Vec<Awaited> {
         let unfinished: Vec<_> = self.children.all().filter(Awaited::can_be_asked).collect();
         if ask == Ask::Cancel && !unfinished.is_empty() {
@@ -378,7 +391,7 @@ impl<A: Awaitable, X, T> Gathered for Gathering<A, X, T> {
     }
 }
 
-impl<A: Awaitable, X, T> Drop for Gathering<A, X, T> {
+impl<A: Awaitable, X, T, S> Drop for Gathering<A, X, T, S> {
     /// How the others fail is nobody's business any more.
     fn drop(&mut self) {
         for child in self.children.all().filter(|child| !child.done()) {

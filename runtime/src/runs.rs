@@ -34,7 +34,12 @@ impl<T> Runs<T> {
         let _gap = self.queued.borrow_mut().pop_front();
         std::iter::from_fn(|| {
             let mut queued = self.queued.borrow_mut();
-            if queued.front()?.is_some() { queued.pop_front()? } else { None }
+            let next = queued.pop_front()?;
+            if next.is_none() {
+                // The next entry's gap.
+                queued.push_front(None);
+            }
+            next
         })
     }
 }

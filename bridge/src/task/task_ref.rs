@@ -75,13 +75,14 @@ impl TaskRef {
         let birth = Birth {
             vtable,
             state: State::home_made(),
-            local: Local::new(1, ADOPTED | PUBLISHED),
+            // The loop's list has the second one.
+            local: Local::new(2, ADOPTED | PUBLISHED),
             core: Some(core),
             thread: this_thread(),
         };
-        let task = Self::owning(Cell::kept(birth, record, body));
-        task.enlist();
-        task
+        let cell = Cell::kept(birth, record, body);
+        LoopCore::with_tasks(core, |tasks| tasks.insert(Self::owning(cell)));
+        Self::owning(cell)
     }
 
     /// A node that was taken from the inbox for the first time.
@@ -515,9 +516,10 @@ impl TaskRef {
                 Stepped::Ended { publish: false }
             }
             Polled::Pending => Stepped::Pending,
-            Polled::Value => self.ended(),
-            Polled::Error => {
-                self.local().set(FAILED);
+            ended => {
+                if ended == Polled::Error {
+                    self.local().set(FAILED);
+                }
                 self.ended()
             }
         }
@@ -563,7 +565,7 @@ impl TaskRef {
         self.ended()
     }
 
-    #[inline]
+    #[inline(never)]
     fn ended(&self) -> Stepped {
         self.retire();
         Stepped::Ended { publish: !self.local().has(PUBLISHED) && !self.is_detached() }
@@ -571,7 +573,7 @@ impl TaskRef {
 
     /// Nobody pushes the node any more, and the loop no longer counts the task. A wake that is on its way is counted,
     /// for the loop's close (rule 8).
-    #[inline]
+    #[inline(always)]
     fn retire(&self) {
         let header = self.cell.header();
         if !header.local.raise(ENDED) || self.is_call() {

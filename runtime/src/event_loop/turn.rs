@@ -47,7 +47,12 @@ impl EventLoop {
 
     #[inline]
     fn run_entry(&self, entry: Ready) {
-        if self.0.debug.is_on() { self.run_timed(entry) } else { self.run_one(entry) }
+        match entry {
+            // Nearly all of them.
+            Ready::Step(task) if !self.0.debug.is_on() => step::run(self, &task),
+            entry if self.0.debug.is_on() => self.run_timed(entry),
+            entry => self.run_one(entry),
+        }
     }
 
     #[cold]

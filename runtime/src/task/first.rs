@@ -42,9 +42,8 @@ impl Table {
     fn put(&mut self, watch: &mut Option<Watch>) -> Option<u32> {
         let place = self.free;
         if let Some(entry) = self.entries.get_mut(place as usize) {
-            let Entry::Free(next) = mem::replace(entry, Entry::Taken(watch.take()?)) else {
-                unreachable!("the first free entry is free")
-            };
+            let Entry::Free(next) = *entry else { unreachable!("the first free entry is free") };
+            *entry = Entry::Taken(watch.take()?);
             self.free = next;
             self.taken += 1;
             return Some(place);
@@ -64,11 +63,16 @@ impl Table {
         self.free = place;
         self.taken -= 1;
         if self.taken == 0 {
-            self.entries.clear();
-            self.entries.shrink_to(SPARE);
-            self.free = NONE;
+            self.empty();
         }
         Some(watch)
+    }
+
+    #[cold]
+    fn empty(&mut self) {
+        self.entries.clear();
+        self.entries.shrink_to(SPARE);
+        self.free = NONE;
     }
 }
 
@@ -105,7 +109,7 @@ impl First {
         watch.map_or(Ok(()), Err)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&self) -> Option<Watch> {
         if self.0.get() >= LEFT {
             return None;

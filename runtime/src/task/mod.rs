@@ -269,6 +269,16 @@ impl AnyTask {
         self.record().rare_if_any()?.failure.retrieve()
     }
 
+    /// The error of one that was cancelled, or has failed.
+    #[cold]
+    fn rare_end(&self, rare: &Rare) -> Option<TaskError> {
+        if !self.done() {
+            return None;
+        }
+        let cancelled = rare.cancel.ended_by().map(TaskError::Cancelled);
+        cancelled.or_else(|| rare.failure.retrieve().map(TaskError::Panicked))
+    }
+
     pub(crate) fn cancelled_error(&self) -> Option<Cancelled> {
         self.record().rare_if_any()?.cancel.ended_by()
     }
@@ -459,20 +469,15 @@ impl<T: 'static> Task<T> {
     /// })?;
     /// # Ok::<(), perloop::RunError>(())
     /// ```
+    #[inline]
     pub fn result(&self) -> Result<T, TaskError> {
-        if !self.done() {
-            return Err(TaskError::NotDone);
-        }
-        if let Some(rare) = self.record().rare_if_any() {
-            if let Some(cancelled) = rare.cancel.ended_by() {
-                return Err(TaskError::Cancelled(cancelled));
-            }
-            if let Some(panicked) = rare.failure.retrieve() {
-                return Err(TaskError::Panicked(panicked));
-            }
+        if let Some(rare) = self.record().rare_if_any()
+            && let Some(error) = self.rare_end(rare)
+        {
+            return Err(error);
         }
         match self.inner().take::<T>() {
-            None => Err(TaskError::Taken),
+            None => Err(if self.done() { TaskError::Taken } else { TaskError::NotDone }),
             Some(outcome) => outcome.map_err(|error| match error {
                 FutureError::Panicked(panicked) => TaskError::Panicked(panicked),
                 _ => TaskError::Cancelled(Cancelled::default()),

@@ -233,7 +233,7 @@ impl TaskRecord {
     }
 
     /// The end: queues all who wait for it, in order.
-    #[inline]
+    #[inline(always)]
     pub(super) fn wake_watchers(&self, event_loop: &EventLoop, ended: &TaskRef) {
         if let Some(first) = self.first.take() {
             first.wake(event_loop, || Awaited::Task(ended.clone()));

@@ -210,7 +210,7 @@ fn note_failure(event_loop: &EventLoop, task: &TaskRef, publish: bool, panicked:
 }
 
 /// Queues all who wait for the end, the cross-thread future first, as it was there first.
-#[inline]
+#[inline(always)]
 fn finish(event_loop: &EventLoop, task: &TaskRef, record: &TaskRecord, publish: bool) {
     if publish {
         event_loop.0.home.push(Ready::Publish(task.clone()));
