@@ -42,18 +42,22 @@ use crate::event_loop::TimerHandle;
 /// ```
 pub struct ActorContext<A: Actor> {
     address: WeakAddress<A>,
-    /// In the order in which they were made.
-    children: Vec<Box<dyn Child>>,
-    /// None: it has never had one.
-    streams: Option<Box<Streams<A>>>,
     is_stopping: bool,
     /// Made when it is first needed.
-    ties: Option<Box<Ties>>,
+    rare: Option<Box<Rare<A>>>,
+}
+
+/// What few actors have.
+struct Rare<A: Actor> {
+    /// In the order in which they were made.
+    children: Vec<Box<dyn Child>>,
+    streams: Streams<A>,
+    ties: Ties,
 }
 
 impl<A: Actor> ActorContext<A> {
     pub(crate) fn new(address: WeakAddress<A>) -> Self {
-        Self { address, children: Vec::new(), streams: None, is_stopping: false, ties: None }
+        Self { address, is_stopping: false, rare: None }
     }
 
     /// Makes an actor of the same loop that ends with this one: when this one stops, its children are stopped one by one, the
@@ -99,9 +103,10 @@ impl<A: Actor> ActorContext<A> {
     /// ```
     #[track_caller]
     pub fn create_child<C: Actor>(&mut self, make: impl FnOnce() -> C + 'static) -> Address<C> {
-        self.children.retain(|child| !child.has_ended());
+        let children = &mut self.rare().children;
+        children.retain(|child| !child.has_ended());
         let child = create_actor(make);
-        self.children.push(Box::new(child.clone()));
+        children.push(Box::new(child.clone()));
         child
     }
 
@@ -153,7 +158,8 @@ impl<A: Actor> ActorContext<A> {
 
     /// Stops the children, the last one first, each after the one before has ended.
     pub(crate) async fn end_children(&mut self) {
-        while let Some(child) = self.children.pop() {
+        let Some(rare) = &mut self.rare else { return };
+        while let Some(child) = rare.children.pop() {
             child.end().await;
         }
     }
@@ -219,11 +225,11 @@ impl<A: Actor> ActorContext<A> {
     /// Those that it has, if any.
     #[inline]
     pub(crate) fn streams(&mut self) -> Option<&mut Streams<A>> {
-        self.streams.as_deref_mut().filter(|streams| !streams.is_empty())
+        self.rare.as_deref_mut().map(|rare| &mut rare.streams).filter(|streams| !streams.is_empty())
     }
 
     pub(crate) fn streams_to_be(&mut self) -> &mut Streams<A> {
-        self.streams.get_or_insert_with(|| Box::new(Streams::new()))
+        &mut self.rare().streams
     }
 
     /// Ends the actor after the message that it handles, for a reason of its own.
@@ -233,18 +239,25 @@ impl<A: Actor> ActorContext<A> {
     }
 
     pub(crate) fn take_end(&mut self) -> Option<ActorEnd> {
-        self.ties.as_mut()?.end.take()
+        self.rare.as_mut()?.ties.end.take()
     }
 
     pub(crate) fn ties(&mut self) -> &mut Ties {
-        self.ties.get_or_insert_default()
+        &mut self.rare().ties
+    }
+
+    fn rare(&mut self) -> &mut Rare<A> {
+        self.rare.get_or_insert_with(|| {
+            Box::new(Rare { children: Vec::new(), streams: Streams::new(), ties: Ties::default() })
+        })
     }
 }
 
 impl<A: Actor> Drop for ActorContext<A> {
     /// What is left is that of an actor which did not stop by itself.
     fn drop(&mut self) {
-        self.children.drain(..).rev().for_each(|child| child.stop());
+        let children = self.rare.iter_mut().flat_map(|rare| rare.children.drain(..).rev());
+        children.for_each(|child| child.stop());
     }
 }
 
@@ -276,9 +289,9 @@ impl<A: Actor> Child for Address<A> {
 impl<A: Actor> fmt::Debug for ActorContext<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActorContext")
-            .field("streams", &self.streams.as_ref().map_or(0, |streams| streams.len()))
+            .field("streams", &self.rare.as_ref().map_or(0, |rare| rare.streams.len()))
             .field("is_stopping", &self.is_stopping)
-            .field("children", &self.children.len())
+            .field("children", &self.rare.as_ref().map_or(0, |rare| rare.children.len()))
             .finish_non_exhaustive()
     }
 }

@@ -123,42 +123,41 @@ impl fmt::Display for Down {
 
 /// Tells how an actor has ended, whatever ends it.
 pub(crate) struct End {
-    promise: Promise<()>,
+    /// None: it was told.
+    promise: Option<Promise<()>>,
     home: LoopHandle,
-    is_told: bool,
 }
 
 impl End {
     pub(crate) fn new(promise: Promise<()>, home: LoopHandle) -> Self {
-        Self { promise, home, is_told: false }
+        Self { promise: Some(promise), home }
     }
 
     pub(crate) fn tell(mut self, end: &ActorEnd) {
-        self.set(end);
+        if let Some(promise) = self.promise.take() {
+            set(promise, end);
+        }
     }
+}
 
-    fn set(&mut self, end: &ActorEnd) {
-        self.is_told = true;
-        // Nobody else sets it, and nobody can cancel it.
-        let _is_wanted = match end {
-            ActorEnd::Stopped => self.promise.set_result(()),
-            ActorEnd::Panicked(panicked) => self.promise.set_exception(panicked.clone()),
-            other => self.promise.set_exception(Panicked::new(Box::new(Arc::new(other.clone())))),
-        };
-    }
+fn set(mut promise: Promise<()>, end: &ActorEnd) {
+    // Nobody else sets it, and nobody can cancel it.
+    let _is_wanted = match end {
+        ActorEnd::Stopped => promise.set_result(()),
+        ActorEnd::Panicked(panicked) => promise.set_exception(panicked.clone()),
+        other => promise.set_exception(Panicked::new(Box::new(Arc::new(other.clone())))),
+    };
 }
 
 impl Drop for End {
     /// The actor's task was dropped half-way, or never began.
     fn drop(&mut self) {
-        if self.is_told {
-            return;
-        }
+        let Some(promise) = self.promise.take() else { return };
         let end = match self.home.remote().loss() {
             Some(FutureError::LoopDied(died)) => ActorEnd::LoopDied(died),
             Some(FutureError::LoopClosed(closed)) => ActorEnd::LoopClosed(closed),
             _ => ActorEnd::Cancelled,
         };
-        self.set(&end);
+        set(promise, &end);
     }
 }

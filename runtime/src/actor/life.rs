@@ -2,10 +2,10 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use perloop_bridge::{Letter, Mailbox, Panicked, Received, Unopened};
+use perloop_bridge::{Letter, Mailbox, Panicked, PooledFuture, Received, Unopened};
 
 use crate::actor::end::End;
 use crate::actor::envelope::{Place, contained};
@@ -31,17 +31,28 @@ pub(crate) struct Birth<A: Actor> {
 
 /// A whole life. Whatever ends it, first the mailbox is closed, then the actor is dropped, and then who waits for its end
 /// is told.
-pub(crate) async fn live<A: Actor>(birth: Birth<A>, make: impl FnOnce() -> A) {
+///
+/// The future is kept small, as there may be many actors: what lives long is no `async fn`'s argument by value, for which
+/// there would be room twice, and is not awaited upon in an arm of the `match` that it comes from, for the same reason.
+pub(crate) fn live<A: Actor>(birth: Birth<A>, make: impl FnOnce() -> A) -> impl Future<Output = ()> {
     let Birth { mailbox, this, end } = birth;
-    let mut mailbox = mailbox.open();
-    let mut desk = Desk { mailbox: &mut mailbox, leash: Leash::default(), budget: BUDGET };
-    let ended = incarnate(&mut desk, ActorContext::new(this), make, Role::default()).await;
-    end.tell(&ended);
-    match ended {
-        // It is the task's end as well, of which the exception handler hears.
-        ActorEnd::Panicked(panicked) => resume_unwind(panicked.into_payload()),
-        ActorEnd::GaveUp(_) => report(&ExceptionContext::new(ended.to_string())),
-        _ => {}
+    async move {
+        let mut desk = Desk::open(mailbox);
+        let ended = 'life: {
+            let mut life = match Life::begin(&mut desk, this, make, None) {
+                Ok(life) => life,
+                Err(end) => break 'life end,
+            };
+            let lived = life.live().await;
+            life.end(lived)
+        };
+        end.tell(&ended);
+        match ended {
+            // It is the task's end as well, of which the exception handler hears.
+            ActorEnd::Panicked(panicked) => resume_unwind(panicked.into_payload()),
+            ActorEnd::GaveUp(_) => report(&ExceptionContext::new(ended.to_string())),
+            _ => {}
+        }
     }
 }
 
@@ -50,13 +61,18 @@ pub(crate) async fn live_again<A: Actor>(birth: Birth<A>, ward: Ward, mut make: 
     let Birth { mailbox, this, end } = birth;
     let Ward { boss, begun, first, ends, home } = ward;
     let (mut first, mut begun, mut after) = (Some(first), Some(begun), None);
-    let mut mailbox = mailbox.open();
-    let mut desk = Desk { mailbox: &mut mailbox, leash: Leash::default(), budget: BUDGET };
-    while desk.leash.may_begin(desk.mailbox).await {
+    let mut desk = Desk::open(mailbox);
+    while desk.leash.may_begin(&desk.mailbox).await {
         let own_end = first.take().unwrap_or_else(|| ends.renew(&home));
-        let context = ActorContext::new(this.clone());
-        let role = Role { boss: Some(&boss), begun: begun.take(), after: after.as_ref() };
-        let ended = incarnate(&mut desk, context, &mut make, role).await;
+        let mut role = Role { boss: &boss, begun: begun.take(), after: after.as_ref() };
+        let ended = 'life: {
+            let mut life = match Life::begin(&mut desk, this.clone(), &mut make, Some(&mut role)) {
+                Ok(life) => life,
+                Err(end) => break 'life end,
+            };
+            let lived = life.live().await;
+            life.end(lived)
+        };
         own_end.tell(&ended);
         boss.tell(Event::Ended(ended.clone()));
         after = Some(ended);
@@ -69,68 +85,88 @@ pub(crate) async fn live_again<A: Actor>(birth: Birth<A>, ward: Ward, mut make: 
 }
 
 /// From the making of an actor until it is dropped.
-async fn incarnate<A: Actor>(
-    desk: &mut Desk<'_, A>,
-    context: ActorContext<A>,
-    make: impl FnOnce() -> A,
-    role: Role<'_>,
-) -> ActorEnd {
-    let actor = match catch_unwind(AssertUnwindSafe(make)) {
-        Ok(actor) => actor,
-        Err(payload) => return ActorEnd::Panicked(Panicked::new(payload)),
-    };
-    let mut place = Place { actor, context };
-    let is_supervised = role.boss.is_some();
-    // Closes the mailbox before the actor is dropped.
-    let mut desk = AtWork { desk, leaves_open: false };
-    let lived = live_through(desk.desk, &mut place, role).await;
-    desk.leaves_open = is_supervised;
-    drop(desk);
-    let dropped = catch_unwind(AssertUnwindSafe(|| drop(place)));
-    match (lived, dropped) {
-        (Err(end), _) => end,
-        (Ok(()), Err(payload)) => ActorEnd::Panicked(Panicked::new(payload)),
-        (Ok(()), Ok(())) => ActorEnd::Stopped,
+struct Life<'d, A: Actor> {
+    /// In front of the actor: it is closed before that is dropped.
+    at: AtDesk<'d, A>,
+    place: Place<A>,
+    /// Of a supervised one.
+    role: Option<&'d mut Role<'d>>,
+}
+
+impl<'d, A: Actor> Life<'d, A> {
+    fn begin(
+        desk: &'d mut Desk<A>,
+        this: WeakAddress<A>,
+        make: impl FnOnce() -> A,
+        role: Option<&'d mut Role<'d>>,
+    ) -> Result<Self, ActorEnd> {
+        match catch_unwind(AssertUnwindSafe(make)) {
+            Ok(actor) => {
+                let place = Place { actor, context: ActorContext::new(this) };
+                Ok(Self { at: AtDesk { desk, leaves_open: false }, place, role })
+            }
+            Err(payload) => Err(ActorEnd::Panicked(Panicked::new(payload))),
+        }
+    }
+
+    async fn live(&mut self) -> Result<(), ActorEnd> {
+        let began = {
+            let Place { actor, context } = &mut self.place;
+            match self.role.as_ref().and_then(|role| role.after) {
+                None => hook(actor.started(context)),
+                Some(why) => hook(actor.restarted(why, context)),
+            }
+        };
+        self.at.desk.run(began).await?;
+        if let Some(role) = &mut self.role {
+            role.has_started();
+        }
+        self.serve().await?;
+        self.at.desk.mailbox.settle();
+        self.at.desk.run(hook(self.place.actor.stopping(&mut self.place.context))).await?;
+        if self.at.desk.is_last_life(self.role.is_some()) {
+            // Before the children end, as they may ask something, of which they would wait for the reply.
+            self.at.desk.mailbox.close();
+        }
+        self.at.desk.run(hook(self.place.context.end_children())).await?;
+        self.at.desk.run(hook(self.place.actor.stopped())).await?;
+        self.place.context.take_end().map_or(Ok(()), Err)
+    }
+
+    /// Handles messages until the actor is to end.
+    async fn serve(&mut self) -> Result<(), ActorEnd> {
+        while !self.place.context.is_stopping() {
+            let Some(letter) = self.at.desk.receive(&mut self.place.context).await? else { break };
+            if let Err(end) = self.at.desk.run(letter.open(&mut self.place)).await {
+                go_on_after(end, &mut self.place)?;
+            }
+            let desk = &mut *self.at.desk;
+            desk.budget -= 1;
+            if desk.budget == 0 {
+                desk.budget = BUDGET;
+                desk.mailbox.settle();
+                yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops the actor.
+    fn end(mut self, lived: Result<(), ActorEnd>) -> ActorEnd {
+        self.at.leaves_open = self.role.is_some();
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(self)));
+        match (lived, dropped) {
+            (Err(end), _) => end,
+            (Ok(()), Err(payload)) => ActorEnd::Panicked(Panicked::new(payload)),
+            (Ok(()), Ok(())) => ActorEnd::Stopped,
+        }
     }
 }
 
-async fn live_through<A: Actor>(
-    desk: &mut Desk<'_, A>,
-    place: &mut Place<A>,
-    mut role: Role<'_>,
-) -> Result<(), ActorEnd> {
-    match role.after {
-        None => desk.run(contained(place.actor.started(&mut place.context))).await?,
-        Some(why) => desk.run(contained(place.actor.restarted(why, &mut place.context))).await?,
-    }
-    role.has_started();
-    serve(desk, place).await?;
-    desk.mailbox.settle();
-    desk.run(contained(place.actor.stopping(&mut place.context))).await?;
-    if desk.is_last_life(&role) {
-        // Before the children end, as they may ask something, of which they would wait for the reply.
-        desk.mailbox.close();
-    }
-    desk.run(contained(place.context.end_children())).await?;
-    desk.run(contained(place.actor.stopped())).await?;
-    place.context.take_end().map_or(Ok(()), Err)
-}
-
-/// Handles messages until the actor is to end.
-async fn serve<A: Actor>(desk: &mut Desk<'_, A>, place: &mut Place<A>) -> Result<(), ActorEnd> {
-    while !place.context.is_stopping() {
-        let Some(letter) = desk.receive(&mut place.context).await? else { break };
-        if let Err(end) = desk.run(letter.open(place)).await {
-            go_on_after(end, place)?;
-        }
-        desk.budget -= 1;
-        if desk.budget == 0 {
-            desk.budget = BUDGET;
-            desk.mailbox.settle();
-            yield_now().await;
-        }
-    }
-    Ok(())
+/// One of the actor's own futures beside messages, in memory of its own: they are short, and would else be kept room for as
+/// long as the actor lives.
+fn hook<'a>(future: impl Future<Output = ()> + 'a) -> PooledFuture<'a, Result<(), Panicked>> {
+    PooledFuture::new(contained(future))
 }
 
 /// After a message whose handler has panicked, if the actor says so.
@@ -157,74 +193,87 @@ fn report(context: &ExceptionContext) {
 }
 
 /// Where an actor's letters are read, one after the other.
-struct Desk<'a, A: Actor> {
-    mailbox: &'a mut Mailbox<Place<A>>,
+struct Desk<A: Actor> {
+    mailbox: Mailbox<Place<A>>,
     leash: Leash,
     /// How many letters may be read before others have their turn.
     budget: u32,
 }
 
-impl<A: Actor> Desk<'_, A> {
+impl<A: Actor> Desk<A> {
+    fn open(mailbox: Unopened<Place<A>>) -> Self {
+        Self { mailbox: mailbox.open(), leash: Leash::default(), budget: BUDGET }
+    }
+
     /// Does no other life come after this one?
-    fn is_last_life(&mut self, role: &Role<'_>) -> bool {
-        self.leash.look(self.mailbox);
-        role.boss.is_none() || self.leash.is(leash::END)
+    fn is_last_life(&mut self, is_supervised: bool) -> bool {
+        self.leash.look(&self.mailbox);
+        !is_supervised || self.leash.is(leash::END)
     }
 
     /// The next message. None: it is told to stop, or no message is left, and none will come.
-    async fn receive(&mut self, context: &mut ActorContext<A>) -> Result<Option<Letter<Place<A>>>, ActorEnd> {
+    fn receive(
+        &mut self,
+        context: &mut ActorContext<A>,
+    ) -> impl Future<Output = Result<Option<Letter<Place<A>>>, ActorEnd>> {
         poll_fn(|cx| {
-            self.leash.look(self.mailbox);
+            let Self { mailbox, leash, .. } = self;
+            leash.look(mailbox);
             loop {
-                if let Some(end) = self.leash.killed(self.mailbox) {
+                if let Some(end) = leash.killed(mailbox) {
                     return Poll::Ready(Err(end));
                 }
-                if self.leash.is(leash::STOP) {
+                if leash.is(leash::STOP) {
                     // Orders that came before it do so here, too.
-                    return Poll::Ready(Ok(self.mailbox.take_order()));
+                    return Poll::Ready(Ok(mailbox.take_order()));
                 }
-                let is_forgotten = self.leash.is(leash::FORGOTTEN) && context.streams().is_none();
-                match poll_message(self.mailbox, context, cx) {
+                let is_forgotten = leash.is(leash::FORGOTTEN) && context.streams().is_none();
+                match poll_message(mailbox, context, cx) {
                     Poll::Ready(letter) => return Poll::Ready(letter.map(Some).map_err(ActorEnd::Panicked)),
                     Poll::Pending if is_forgotten => return Poll::Ready(Ok(None)),
-                    Poll::Pending if self.leash.watch(self.mailbox, cx) => {}
+                    Poll::Pending if leash.watch(mailbox, cx) => {}
                     Poll::Pending => return Poll::Pending,
                 }
             }
         })
-        .await
     }
 
     /// Runs one of the actor's own futures. Dropped half-way, if the actor is killed.
-    async fn run(&mut self, future: impl Future<Output = Result<(), Panicked>>) -> Result<(), ActorEnd> {
-        let mut future = pin!(Some(future));
-        let id = self.mailbox.id();
-        let ended = poll_fn(|cx| {
-            let running = future.as_mut().as_pin_mut().expect("it is there until it is ready");
-            if let Poll::Ready(outcome) = within(id, || running.poll(cx)) {
-                return Poll::Ready(outcome.map_err(ActorEnd::Panicked));
+    fn run(
+        &mut self,
+        future: PooledFuture<'_, Result<(), Panicked>>,
+    ) -> impl Future<Output = Result<(), ActorEnd>> {
+        let mut future = Some(future);
+        poll_fn(move |cx| {
+            let running = future.as_mut().expect("it is there until it is ready");
+            let ended = match within(self.mailbox.id(), || Pin::new(running).poll(cx)) {
+                Poll::Ready(outcome) => outcome.map_err(ActorEnd::Panicked),
+                Poll::Pending => {
+                    self.budget = BUDGET;
+                    self.mailbox.settle();
+                    self.leash.watch(&self.mailbox, cx);
+                    match self.leash.killed(&self.mailbox) {
+                        Some(end) => Err(end),
+                        None => return Poll::Pending,
+                    }
+                }
+            };
+            if ended.is_err() {
+                // Its destructors may panic, which the panic hook has reported.
+                drop(catch_unwind(AssertUnwindSafe(|| future = None)));
             }
-            self.budget = BUDGET;
-            self.mailbox.settle();
-            self.leash.watch(self.mailbox, cx);
-            self.leash.killed(self.mailbox).map_or(Poll::Pending, |end| Poll::Ready(Err(end)))
+            Poll::Ready(ended)
         })
-        .await;
-        if ended.is_err() {
-            // Its destructors may panic, which the panic hook has reported.
-            drop(catch_unwind(AssertUnwindSafe(|| future.set(None))));
-        }
-        ended
     }
 }
 
 /// Somebody reads there. If that ends half-way the mailbox is closed.
-struct AtWork<'d, 'a, A: Actor> {
-    desk: &'d mut Desk<'a, A>,
+struct AtDesk<'d, A: Actor> {
+    desk: &'d mut Desk<A>,
     leaves_open: bool,
 }
 
-impl<A: Actor> Drop for AtWork<'_, '_, A> {
+impl<A: Actor> Drop for AtDesk<'_, A> {
     fn drop(&mut self) {
         if self.leaves_open {
             self.desk.mailbox.settle();

@@ -78,9 +78,8 @@ pub(crate) enum Event {
 }
 
 /// In which way an actor lives: one for itself by default.
-#[derive(Default)]
 pub(crate) struct Role<'a> {
-    pub(crate) boss: Option<&'a Boss>,
+    pub(crate) boss: &'a Boss,
     /// In the first life of a child.
     pub(crate) begun: Option<Promise<()>>,
     /// How the life before has ended, if there was one.
@@ -89,9 +88,7 @@ pub(crate) struct Role<'a> {
 
 impl Role<'_> {
     pub(crate) fn has_started(&mut self) {
-        if let Some(boss) = self.boss {
-            boss.tell(Event::Started);
-        }
+        self.boss.tell(Event::Started);
         // Later, as who sees it takes the child for up.
         if let Some(mut begun) = self.begun.take() {
             let _is_wanted = begun.set_result(());
