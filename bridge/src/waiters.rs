@@ -20,16 +20,19 @@ struct Line {
 
 /// See the [module](self). To be told is to be taken out of the line. A mark in the word that they wait for a change of
 /// says whether somebody is in it, and is set and taken away under its lock.
-pub(crate) struct Waiters(Mutex<Line>);
+///
+/// The line is made by the first one: there are many of these, and most see nobody wait.
+pub(crate) struct Waiters(Mutex<Option<Box<Line>>>);
 
 impl Waiters {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Line::default()))
+        Self(Mutex::new(None))
     }
 
     /// Goes to the end of the line, and says what `mark` gave.
     pub(crate) fn enter(&self, tell: Tell, mark: impl FnOnce() -> bool) -> (Ticket, bool) {
         let mut line = lock(&self.0);
+        let line = line.get_or_insert_default();
         let ticket = Ticket(line.tickets);
         line.tickets += 1;
         line.places.push_back((ticket, tell));
@@ -40,11 +43,13 @@ impl Waiters {
     pub(crate) fn leave(&self, ticket: Ticket, unmark: impl FnOnce()) -> bool {
         let place = {
             let mut line = lock(&self.0);
-            let place = line.find(ticket).and_then(|at| line.places.remove(at));
-            if place.is_some() && line.places.is_empty() {
-                unmark();
-            }
-            place
+            line.as_mut().and_then(|line| {
+                let place = line.places.remove(line.find(ticket)?);
+                if line.places.is_empty() {
+                    unmark();
+                }
+                place
+            })
         };
         let was_there = place.is_some();
         drop_contained(place);
@@ -53,14 +58,14 @@ impl Waiters {
 
     /// Is it still in the line?
     pub(crate) fn has(&self, ticket: Ticket) -> bool {
-        lock(&self.0).find(ticket).is_some()
+        lock(&self.0).as_ref().is_some_and(|line| line.find(ticket).is_some())
     }
 
     /// As `has`; then it is told by this waker.
     pub(crate) fn renew(&self, ticket: Ticket, waker: &Waker) -> bool {
         {
             let line = lock(&self.0);
-            match line.find(ticket).map(|at| &line.places[at].1) {
+            match line.as_ref().and_then(|line| line.tell_of(ticket)) {
                 None => return false,
                 Some(Tell::Task(old)) if old.will_wake(waker) => return true,
                 Some(_) => {}
@@ -70,11 +75,8 @@ impl Waiters {
         let mut tell = Tell::Task(waker.clone());
         let is_there = {
             let mut line = lock(&self.0);
-            let place = line.find(ticket);
-            if let Some(at) = place {
-                std::mem::swap(&mut line.places[at].1, &mut tell);
-            }
-            place.is_some()
+            let place = line.as_mut().and_then(|line| line.tell_of_mut(ticket));
+            place.map(|old| std::mem::swap(old, &mut tell)).is_some()
         };
         drop_contained(tell);
         is_there
@@ -84,8 +86,8 @@ impl Waiters {
     pub(crate) fn tell_next(&self, unmark: impl FnOnce()) {
         let first = {
             let mut line = lock(&self.0);
-            let first = line.places.pop_front();
-            if line.places.is_empty() {
+            let first = line.as_mut().and_then(|line| line.places.pop_front());
+            if line.as_ref().is_none_or(|line| line.places.is_empty()) {
                 unmark();
             }
             first
@@ -99,14 +101,22 @@ impl Waiters {
         let all = {
             let mut line = lock(&self.0);
             unmark();
-            std::mem::take(&mut line.places)
+            line.as_mut().map(|line| std::mem::take(&mut line.places))
         };
-        all.into_iter().for_each(|(_, tell)| tell.now());
+        all.into_iter().flatten().for_each(|(_, tell)| tell.now());
     }
 }
 
 impl Line {
     fn find(&self, ticket: Ticket) -> Option<usize> {
         self.places.binary_search_by_key(&ticket, |place| place.0).ok()
+    }
+
+    fn tell_of(&self, ticket: Ticket) -> Option<&Tell> {
+        self.find(ticket).map(|at| &self.places[at].1)
+    }
+
+    fn tell_of_mut(&mut self, ticket: Ticket) -> Option<&mut Tell> {
+        self.find(ticket).map(|at| &mut self.places[at].1)
     }
 }

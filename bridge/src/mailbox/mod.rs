@@ -698,7 +698,7 @@ impl<R: Opener> Unopened<R> {
         assert!(is_home, "a mailbox is opened on the thread of its loop");
         let shared = self.0.take().expect("it is opened once");
         shared.on_home(|home| home.is_open = true);
-        Mailbox { shared, is_closed: false, stays_here: PhantomData }
+        Mailbox { shared, stays_here: PhantomData }
     }
 }
 
@@ -756,7 +756,6 @@ pub enum Received<R: Opener> {
 /// See [`mailbox`].
 pub struct Mailbox<R: Opener> {
     shared: Arc<Shared<R>>,
-    is_closed: bool,
     stays_here: PhantomData<*const ()>,
 }
 
@@ -862,7 +861,7 @@ impl<R: Opener> Mailbox<R> {
     /// ```
     #[inline]
     pub fn take_order(&mut self) -> Option<Letter<R>> {
-        if self.is_closed { None } else { self.shared.next(WhichLane::Orders) }
+        self.shared.next(WhichLane::Orders)
     }
 
     /// One more letter was taken. Its room is given back with that of others.
@@ -912,7 +911,7 @@ impl<R: Opener> Mailbox<R> {
     /// Nothing is there: says so, unless something has come meanwhile.
     fn falls_asleep(&mut self, cx: &Context<'_>) -> bool {
         self.settle();
-        if self.is_closed {
+        if self.is_closed() {
             return true;
         }
         self.keep_waker(cx);
@@ -962,7 +961,11 @@ impl<R: Opener> Mailbox<R> {
     /// assert_eq!(post.dead_letters(), 2);
     /// ```
     pub fn close(&mut self) -> usize {
-        if std::mem::replace(&mut self.is_closed, true) { 0 } else { self.shared.close(true) }
+        if self.is_closed() { 0 } else { self.shared.close(true) }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.shared.on_home(|home| home.is_closed)
     }
 }
 
@@ -977,6 +980,6 @@ impl<R: Opener> Drop for Mailbox<R> {
 
 impl<R: Opener> fmt::Debug for Mailbox<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox").field("is_closed", &self.is_closed).finish_non_exhaustive()
+        f.debug_struct("Mailbox").field("is_closed", &self.is_closed()).finish_non_exhaustive()
     }
 }

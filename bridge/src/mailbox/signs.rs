@@ -12,11 +12,14 @@ use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 /// The receiver's waker is there, and is to be woken. Set once.
 const WATCHED: u32 = 1 << 31;
 
+type Reason = Box<dyn Any + Send>;
+
 /// See the [module](self).
 pub(super) struct Signs {
     word: AtomicU32,
     /// Why the receiver is to break off, if whoever said so gave a reason. The first one stays until it is taken.
-    reason: Mutex<Option<Box<dyn Any + Send>>>,
+    /// (In a box of its own, as few have one.)
+    reason: Mutex<Option<Box<Reason>>>,
 }
 
 impl Signs {
@@ -42,17 +45,22 @@ impl Signs {
     }
 
     /// Gives a reason for what is raised next, unless there is one.
-    pub(super) fn give_reason(&self, reason: Box<dyn Any + Send>) {
+    pub(super) fn give_reason(&self, reason: Reason) {
         let late = {
             let mut kept = lock(&self.reason);
-            if kept.is_some() { Some(reason) } else { kept.replace(reason) }
+            if kept.is_some() {
+                Some(reason)
+            } else {
+                *kept = Some(Box::new(reason));
+                None
+            }
         };
         // Outside of the lock, and the sign is raised whatever it does.
         drop_contained(late);
     }
 
-    pub(super) fn take_reason(&self) -> Option<Box<dyn Any + Send>> {
-        lock(&self.reason).take()
+    pub(super) fn take_reason(&self) -> Option<Reason> {
+        lock(&self.reason).take().map(|reason| *reason)
     }
 
     /// Receiver's thread: takes the signs that are raised.
