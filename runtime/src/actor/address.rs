@@ -36,14 +36,23 @@ pub(crate) struct Strong<A: Actor> {
     post: Post<Place<A>>,
     end: CrossThreadFuture<()>,
     home: LoopHandle,
+    /// Most have none.
+    apart: Option<Box<Apart>>,
+}
+
+struct Apart {
     name: Option<Arc<str>>,
     /// Of a supervised one: the ends of its lives.
     ends: Option<Arc<Ends>>,
 }
 
 impl<A: Actor> Strong<A> {
+    fn name(&self) -> Option<&Arc<str>> {
+        self.apart.as_ref()?.name.as_ref()
+    }
+
     fn actor_name(&self) -> ActorName {
-        ActorName { given: self.name.clone(), kind: std::any::type_name::<A>() }
+        ActorName { given: self.name().cloned(), kind: std::any::type_name::<A>() }
     }
 }
 
@@ -62,7 +71,9 @@ impl<A: Actor> Address<A> {
         name: Option<Arc<str>>,
         ends: Option<Arc<Ends>>,
     ) -> Self {
-        Self(Arc::new(Strong { post, end, home, name, ends }))
+        let has_more = name.is_some() || ends.is_some();
+        let apart = has_more.then(|| Box::new(Apart { name, ends }));
+        Self(Arc::new(Strong { post, end, home, apart }))
     }
 
     /// Sends a message, and awaits room for it if the mailbox is full. What the handler replies is dropped.
@@ -306,7 +317,7 @@ impl<A: Actor> Address<A> {
 
     /// Hears of the end of the life that it lives, or has lived last.
     pub(crate) fn life_end(&self) -> Witness {
-        let end = self.0.ends.as_ref().and_then(|ends| ends.latest());
+        let end = self.0.apart.as_ref().and_then(|apart| apart.ends.as_ref()?.latest());
         end.unwrap_or_else(|| self.last_end())
     }
 
@@ -417,7 +428,7 @@ impl<A: Actor> Address<A> {
     /// # Examples
     /// See [`ActorBuilder::name`](crate::ActorBuilder::name).
     pub fn name(&self) -> &str {
-        self.0.name.as_deref().unwrap_or_else(|| std::any::type_name::<A>())
+        self.0.name().map_or(std::any::type_name::<A>(), AsRef::as_ref)
     }
 
     /// Returns a handle of the loop that the actor lives on: to make another one beside it.

@@ -19,7 +19,7 @@ use crate::exception::ExceptionContext;
 use crate::sleep::yield_now;
 
 /// So many messages an actor handles in one step, if their handlers do not wait, before the loop's others have their turn.
-const BUDGET: u32 = 64;
+const BUDGET: u16 = 64;
 
 /// What an actor begins with.
 pub(crate) struct Birth<A: Actor> {
@@ -36,8 +36,8 @@ pub(crate) struct Birth<A: Actor> {
 /// there would be room twice, and is not awaited upon in an arm of the `match` that it comes from, for the same reason.
 pub(crate) fn live<A: Actor>(birth: Birth<A>, make: impl FnOnce() -> A) -> impl Future<Output = ()> {
     let Birth { mailbox, this, end } = birth;
+    let mut desk = Desk::open(mailbox);
     async move {
-        let mut desk = Desk::open(mailbox);
         let ended = 'life: {
             let mut life = match Life::begin(&mut desk, this, make, None) {
                 Ok(life) => life,
@@ -103,7 +103,7 @@ impl<'d, A: Actor> Life<'d, A> {
         match catch_unwind(AssertUnwindSafe(make)) {
             Ok(actor) => {
                 let place = Place { actor, context: ActorContext::new(this) };
-                Ok(Self { at: AtDesk { desk, leaves_open: false }, place, role })
+                Ok(Self { at: AtDesk(desk), place, role })
             }
             Err(payload) => Err(ActorEnd::Panicked(Panicked::new(payload))),
         }
@@ -117,30 +117,30 @@ impl<'d, A: Actor> Life<'d, A> {
                 Some(why) => hook(actor.restarted(why, context)),
             }
         };
-        self.at.desk.run(began).await?;
+        self.at.0.run(began).await?;
         if let Some(role) = &mut self.role {
             role.has_started();
         }
         self.serve().await?;
-        self.at.desk.mailbox.settle();
-        self.at.desk.run(hook(self.place.actor.stopping(&mut self.place.context))).await?;
-        if self.at.desk.is_last_life(self.role.is_some()) {
+        self.at.0.mailbox.settle();
+        self.at.0.run(hook(self.place.actor.stopping(&mut self.place.context))).await?;
+        if self.at.0.is_last_life(self.role.is_some()) {
             // Before the children end, as they may ask something, of which they would wait for the reply.
-            self.at.desk.mailbox.close();
+            self.at.0.mailbox.close();
         }
-        self.at.desk.run(hook(self.place.context.end_children())).await?;
-        self.at.desk.run(hook(self.place.actor.stopped())).await?;
+        self.at.0.run(hook(self.place.context.end_children())).await?;
+        self.at.0.run(hook(self.place.actor.stopped())).await?;
         self.place.context.take_end().map_or(Ok(()), Err)
     }
 
     /// Handles messages until the actor is to end.
     async fn serve(&mut self) -> Result<(), ActorEnd> {
         while !self.place.context.is_stopping() {
-            let Some(letter) = self.at.desk.receive(&mut self.place.context).await? else { break };
-            if let Err(end) = self.at.desk.run(letter.open(&mut self.place)).await {
+            let Some(letter) = self.at.0.receive(&mut self.place.context).await? else { break };
+            if let Err(end) = self.at.0.run(letter.open(&mut self.place)).await {
                 go_on_after(end, &mut self.place)?;
             }
-            let desk = &mut *self.at.desk;
+            let desk = &mut *self.at.0;
             desk.budget -= 1;
             if desk.budget == 0 {
                 desk.budget = BUDGET;
@@ -152,8 +152,8 @@ impl<'d, A: Actor> Life<'d, A> {
     }
 
     /// Drops the actor.
-    fn end(mut self, lived: Result<(), ActorEnd>) -> ActorEnd {
-        self.at.leaves_open = self.role.is_some();
+    fn end(self, lived: Result<(), ActorEnd>) -> ActorEnd {
+        self.at.0.leaves_open = self.role.is_some();
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(self)));
         match (lived, dropped) {
             (Err(end), _) => end,
@@ -197,12 +197,14 @@ struct Desk<A: Actor> {
     mailbox: Mailbox<Place<A>>,
     leash: Leash,
     /// How many letters may be read before others have their turn.
-    budget: u32,
+    budget: u16,
+    /// Will another life come, for which letters are kept?
+    leaves_open: bool,
 }
 
 impl<A: Actor> Desk<A> {
     fn open(mailbox: Unopened<Place<A>>) -> Self {
-        Self { mailbox: mailbox.open(), leash: Leash::default(), budget: BUDGET }
+        Self { mailbox: mailbox.open(), leash: Leash::default(), budget: BUDGET, leaves_open: false }
     }
 
     /// Does no other life come after this one?
@@ -268,17 +270,14 @@ impl<A: Actor> Desk<A> {
 }
 
 /// Somebody reads there. If that ends half-way the mailbox is closed.
-struct AtDesk<'d, A: Actor> {
-    desk: &'d mut Desk<A>,
-    leaves_open: bool,
-}
+struct AtDesk<'d, A: Actor>(&'d mut Desk<A>);
 
 impl<A: Actor> Drop for AtDesk<'_, A> {
     fn drop(&mut self) {
-        if self.leaves_open {
-            self.desk.mailbox.settle();
+        if std::mem::take(&mut self.0.leaves_open) {
+            self.0.mailbox.settle();
         } else {
-            self.desk.mailbox.close();
+            self.0.mailbox.close();
         }
     }
 }
