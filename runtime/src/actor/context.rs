@@ -156,6 +156,10 @@ impl<A: Actor> ActorContext<A> {
         armed.expect("an actor lives on a loop that runs").expect("a loop whose actors run is open")
     }
 
+    pub(crate) fn has_children(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.children.is_empty())
+    }
+
     /// Stops the children, the last one first, each after the one before has ended.
     pub(crate) async fn end_children(&mut self) {
         let Some(rare) = &mut self.rare else { return };

@@ -128,7 +128,9 @@ impl<'d, A: Actor> Life<'d, A> {
             // Before the children end, as they may ask something, of which they would wait for the reply.
             self.at.0.mailbox.close();
         }
-        self.at.0.run(hook(self.place.context.end_children())).await?;
+        if self.place.context.has_children() {
+            self.at.0.run(hook(self.place.context.end_children())).await?;
+        }
         self.at.0.run(hook(self.place.actor.stopped())).await?;
         self.place.context.take_end().map_or(Ok(()), Err)
     }
