@@ -484,7 +484,33 @@ impl Home {
         self.core.on_home(|home| home.ready.ends_with(call))
     }
 
-    /// Returns how many entries are ready: what a turn runs is what was ready when it began.
+    /// Begins a turn, and returns how many entries it runs: what is ready now. What is queued from here on is for the next
+    /// one, and joins none of these, see [`ends_with`](Self::ends_with).
+    ///
+    /// # Examples
+    /// ```
+    /// # use perloop_bridge::{Bell, Home, Spin};
+    /// # struct NoBell;
+    /// # impl Bell for NoBell { fn ring(&self) {} }
+    /// # let home = Home::new("doc", Spin::Never, Box::new(NoBell));
+    /// use std::rc::Rc;
+    /// use perloop_bridge::{Call, CallRef, Ready};
+    ///
+    /// struct Nothing;
+    /// impl Call for Nothing {
+    ///     fn call(self: Rc<Self>) {}
+    /// }
+    /// let call = Rc::new(Nothing);
+    /// home.push(Ready::Call(CallRef(call.clone())));
+    /// assert_eq!(home.begin_turn(), 1);
+    /// assert!(!home.ends_with(&call));
+    /// ```
+    #[inline]
+    pub fn begin_turn(&self) -> usize {
+        self.core.on_home(|home| home.ready.begin_turn())
+    }
+
+    /// Returns how many entries are ready.
     ///
     /// # Examples
     /// ```

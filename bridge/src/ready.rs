@@ -104,7 +104,7 @@ const SPARE: usize = 2 << 10;
 pub(crate) struct ReadyList {
     entries: VecDeque<Entry>,
     calls: VecDeque<CallRef>,
-    /// The address of the callback that is the last entry; zero if that is something else.
+    /// The address of the callback that is the last entry; zero if that is something else, or this turn runs it.
     last_call: usize,
 }
 
@@ -151,6 +151,13 @@ impl ReadyList {
             Entry::Handed(call) => Ready::Handed(call),
             Entry::Call => Ready::Call(pop_front(&mut self.calls)?),
         })
+    }
+
+    /// Gives how many entries there are. What comes later is no part of them.
+    #[inline]
+    pub(crate) fn begin_turn(&mut self) -> usize {
+        self.last_call = 0;
+        self.entries.len()
     }
 
     #[inline]

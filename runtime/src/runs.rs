@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use perloop_bridge::{Call, CallRef, Home, Ready};
 
-/// What is queued with nothing between is one entry of the ready list: nothing could come between its parts. The owner is
+/// What is queued for one turn with nothing between is one entry of the ready list: nothing could come between its parts. The owner is
 /// a [`Call`] that does what [`take`](Self::take) gives.
 pub(crate) struct Runs<T> {
     /// In the order in which it is queued, with a gap in front of each entry's.

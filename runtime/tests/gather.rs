@@ -2,6 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use perloop::{
@@ -228,4 +231,28 @@ fn what_became_ready_between_two_ends_runs_between_them() {
     };
     assert_eq!(done_when_it_ran(true).expect("it runs"), Some(false));
     assert_eq!(done_when_it_ran(false).expect("it runs"), Some(true));
+}
+
+/// One future's end is told in the turn in which the other one is set, and another thread hands something in.
+#[test]
+fn an_end_in_the_turn_in_which_another_is_told_is_told_in_the_next_one() {
+    in_virtual_time(async {
+        let own = get_running_loop().expect("it runs");
+        let (first, second) = (create_future::<()>(), create_future::<()>());
+        let both = gather([first.clone(), second.clone()]);
+        let (handle, is_next_turn_s) = (own.handle(), Arc::<AtomicBool>::default());
+        let note = Arc::clone(&is_next_turn_s);
+        let set_second = move || {
+            second.set_result(()).expect("it is open");
+            let hand_in = move || handle.call_soon_threadsafe(move || note.store(true, Ordering::Relaxed));
+            thread::spawn(hand_in).join().expect("no panic").expect("it is open");
+        };
+        own.call_soon(set_second).expect("it is open");
+        first.set_result(()).expect("it is open");
+        both.await.expect("both are set");
+        assert!(
+            is_next_turn_s.load(Ordering::Relaxed),
+            "what came in between runs before the last end is heard"
+        );
+    });
 }

@@ -34,7 +34,7 @@ impl EventLoop {
             self.poll_io_now_and_then()?;
         }
         // What is added from here on runs in the next turn.
-        for _ in 0..home.ready_len() {
+        for _ in 0..home.begin_turn() {
             let Some(entry) = home.pop() else { break };
             self.run_entry(entry);
             if self.is_inherited() {
