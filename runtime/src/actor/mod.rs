@@ -56,7 +56,8 @@ pub(crate) use ward::{Boss, Event, News};
 /// - when its task is cancelled, or its loop closes.
 ///
 /// Then its mailbox is closed, what was left in it is dropped, so that each `ask` ends with [`AskError::Stopped`], its
-/// [children](ActorContext::create_child) are stopped, and after that the actor is dropped, on its own thread.
+/// [children](ActorContext::create_child) are stopped, and after that the actor is dropped, on its own thread. After a panic, a
+/// kill or a cancellation the children are told to stop when the actor has been dropped, and are not waited for.
 ///
 /// # Examples
 /// ```
