@@ -8,6 +8,7 @@ use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::foreign::drop_contained;
 use crate::sync::{Mutex, SharedText, generation, lock, process_wide};
 
 process_wide! {
@@ -155,8 +156,8 @@ impl Table {
 impl Drop for NameEntry {
     fn drop(&mut self) {
         let taken = lock(&TABLE).take(self.kind, &self.name, |entry| entry.ticket == self.ticket);
-        // Outside of the lock.
-        drop(taken);
+        // Outside of the lock, and a panic in it ends here: whoever drops this may be in the midst of one.
+        drop_contained(taken);
     }
 }
 

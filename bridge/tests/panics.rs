@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 
-use perloop_bridge::{CrossThreadFuture, FutureError, Promise, Spin};
+use perloop_bridge::{CrossThreadFuture, FutureError, NameEntry, Promise, Spin};
 use support::hooked_waker::{Used, waker_that_panics};
 use support::{Bomb, Driver, LoopThread, MEANT, PanicsOnDrop, hush};
 
@@ -299,4 +299,18 @@ fn a_bell_whose_destructor_panics_does_not_stop_a_close() {
     home.close(perloop_bridge::Closing::Closed);
     assert!(matches!(refused.result(), Err(FutureError::LoopClosed(_))));
     assert_eq!(dropped.load(SeqCst), 1);
+}
+
+/// A value that panics when it is dropped with its entry: its name is free, and who drops the entry goes on.
+#[test]
+fn a_named_value_whose_destructor_panics_leaves_its_name_free() {
+    hush();
+    let drops = Arc::new(AtomicUsize::new(0));
+    let enter = || {
+        let value = Arc::new(PanicsOnDrop(Arc::clone(&drops)));
+        NameEntry::enter("bomb".into(), value, |_| true).unwrap_or_else(|_| panic!("the name is free"))
+    };
+    drop(enter());
+    drop(enter());
+    assert_eq!(drops.load(SeqCst), 2);
 }
