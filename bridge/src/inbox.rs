@@ -96,9 +96,9 @@ impl<N: Node> Inbox<N> {
         }
     }
 
-    /// Home: is there something to take? A look that owes nothing: `take` decides.
+    /// Any thread: is there something to take? A look that owes nothing: `take` decides.
     pub(crate) fn has_news(&self) -> bool {
-        // ORDERING: Relaxed; `take` synchronises, this only saves it.
+        // ORDERING: Relaxed; `take` synchronises, this only saves it. Elsewhere than at home it is a hint.
         let head = self.0.load(Ordering::Relaxed);
         head != awake() && head != asleep() && head != closed()
     }

@@ -209,7 +209,7 @@ fn look_round(is_same_core: bool, news: impl Fn() -> bool) -> bool {
     })
 }
 
-/// What the last thread that pushed to a loop's inbox has told it, for its next wait. All of it is a hint.
+/// What a thread that has pushed to a loop's inbox lately has told it, for its next wait. All of it is a hint.
 pub(crate) struct Asker(AtomicU32);
 
 /// It will look for the answer. The other bits are the core that it ran on.
