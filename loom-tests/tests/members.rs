@@ -49,6 +49,27 @@ fn of_two_changes_both_count() {
     });
 }
 
+/// Two change it, and one who has looked in between, or not, sees both in the end.
+#[test]
+fn two_changes_against_a_look_are_both_seen() {
+    model(2, || {
+        let ledger = Ledger::default();
+        let members = members(&ledger, &[1]);
+        let changers = [2, 3].map(|number| {
+            let (members, new) = (members.clone(), Arc::new(ledger.value_of(number)));
+            thread::spawn(move || members.change(|list| list.push(new)))
+        });
+        let mut seen = members.look();
+        support::join_all(changers);
+        members.refresh(&mut seen);
+        let mut numbers = numbers(&seen);
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 2, 3]);
+        drop((seen, members));
+        ledger.check();
+    });
+}
+
 #[test]
 fn who_is_told_of_a_change_sees_it() {
     model(3, || {

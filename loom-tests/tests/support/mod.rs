@@ -455,15 +455,18 @@ pub fn poll_once<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Ou
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
-/// A waker that rings the bell.
+/// A waker that rings the bell. One that is left behind is a leak.
 pub fn ringing(bell: &TestBell) -> Waker {
-    struct Ringing(TestBell);
+    struct Ringing {
+        bell: TestBell,
+        _leaks: loom::alloc::Track<()>,
+    }
     impl Wake for Ringing {
         fn wake(self: Arc<Self>) {
-            self.0.ring();
+            self.bell.ring();
         }
     }
-    Waker::from(Arc::new(Ringing(bell.clone())))
+    Waker::from(Arc::new(Ringing { bell: bell.clone(), _leaks: loom::alloc::Track::new(()) }))
 }
 
 /// Blocks this thread on any future, by way of a bell.
