@@ -1,4 +1,4 @@
-//! Mailboxes and replies, with code that is not theirs: wakers, destructors and burials that panic.
+//! Mailboxes and replies, with code that is not theirs: wakers, destructors and burials that panic, or send.
 mod support;
 
 use std::future::Future;
@@ -7,12 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use perloop_bridge::{
     Answer, Burial, Open, Opener, Post, Question, Received, Reply, RoomWait, Spin, Unopened, WhenFull,
     mailbox, mailbox_with,
 };
-use support::hooked_waker::{Used, waker_that_panics};
+use support::hooked_waker::{Used, hooked_waker, waker_that_panics};
 use support::{Driver, MEANT, PanicsOnDrop, hush};
 
 /// Who opens a question hands its answer on.
@@ -43,6 +44,14 @@ impl Open<Clerk> for Note {
     fn bury(self, _: Burial) {
         self.0.fetch_add(1, SeqCst);
         panic_any(MEANT);
+    }
+}
+
+struct Empty;
+
+impl Open<Clerk> for Empty {
+    fn open(self, _: &mut Clerk) -> Option<Answer<u32>> {
+        None
     }
 }
 
@@ -131,4 +140,49 @@ fn a_burial_that_panics_is_in_nobodys_way() {
     assert_eq!((buried.load(SeqCst), post.dead_letters()), (1, 1));
     assert_eq!(unopened.open().close(), 2);
     assert_eq!((buried.load(SeqCst), post.dead_letters()), (3, 3));
+}
+
+/// Letters that come in a row wake a receiver that sleeps once.
+#[test]
+fn of_letters_in_a_row_the_first_wakes() {
+    for when_full in [WhenFull::Wait, WhenFull::DropOldest] {
+        let driver = Driver::new(Spin::Never);
+        let (post, unopened) = mailbox_with::<Clerk>(&driver.home.remote(), 3, when_full);
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&wakes);
+        let waker = hooked_waker(move |used| _ = count.fetch_add((used == Used::WokenByRef).into(), SeqCst));
+        let mut mailbox = unopened.open();
+        assert!(mailbox.poll_receive(&mut Context::from_waker(&waker)).is_pending());
+        let send = move || (0..3).for_each(|_| assert!(post.try_send(Empty).is_ok()));
+        thread::spawn(send).join().unwrap();
+        assert_eq!(wakes.load(SeqCst), 1);
+    }
+}
+
+/// A receiver that is about to sleep gives room back, which wakes somebody who sends at once from its own thread: it does
+/// not sleep.
+#[test]
+fn what_is_sent_while_a_receiver_falls_asleep_is_received() {
+    let driver = Driver::new(Spin::Never);
+    let (post, unopened) = mailbox::<Clerk>(&driver.home.remote(), 9);
+    let mut mailbox = unopened.open();
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..8 {
+        assert!(post.poll_let_in(&mut RoomWait::default(), &cx).is_ready());
+    }
+    assert!(post.try_send(Empty).is_ok());
+    // Of so much room that of one letter is not given back at once.
+    assert!(mailbox.poll_receive(&mut cx).is_ready());
+    let sender = post.clone();
+    let waker = hooked_waker(move |used| {
+        if used == Used::Woken {
+            assert!(sender.send_order(Empty).is_ok());
+        }
+    });
+    let waits = move || {
+        let mut wait = RoomWait::default();
+        assert!(post.poll_let_in(&mut wait, &Context::from_waker(&waker)).is_pending());
+    };
+    thread::spawn(waits).join().unwrap();
+    assert!(matches!(mailbox.poll_receive(&mut cx), Poll::Ready(Received::Order(_))));
 }
