@@ -56,6 +56,21 @@ fn of_a_circle_within_a_thread_the_one_who_closes_it_is_told() {
     });
 }
 
+/// A wait within the thread is taken along by one that is not: it is in the table then, and counts all the same.
+#[test]
+fn of_a_circle_that_was_taken_along_the_one_who_closes_it_is_told() {
+    model(1, || {
+        // The first ticket is the table's.
+        drop(ask(0, 1, true));
+        let kept = ask(0, 1, true);
+        let takes_along = ask(2, 3, false);
+        assert!(kept.is_ok() && takes_along.is_ok());
+        assert_eq!(ask(1, 0, true).unwrap_err().path(), ["one", "zero"]);
+        drop(kept);
+        assert!(ask(1, 0, true).is_ok());
+    });
+}
+
 /// Two threads have two actors each, 0 and 1, 2 and 3. The first of each waits for the second, which waits for the first of
 /// the other thread; in the order that is said. None lets go before all have tried. How many were told?
 fn two_of_each(order: [bool; 2]) -> usize {
