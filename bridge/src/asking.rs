@@ -46,8 +46,8 @@ struct Table {
 struct AtHome {
     /// Those that are not in the table.
     waits: ByActor<Waits>,
-    /// How many of an actor's waits are.
-    published: ByActor<usize>,
+    /// The tickets of those that are.
+    published: ByActor<Vec<u64>>,
     tickets: Range<u64>,
     /// How many actors may wait before it looks at the table.
     limit: usize,
@@ -166,7 +166,22 @@ impl ActorName {
 /// drop(first);
 /// assert!(Asking::enter(2, 1, true, || name("first")).is_ok());
 /// ```
-pub struct Asking {
+pub struct Asking(Asker);
+
+/// Who has asked, for who answers: the wait is over with the answer, and not when the one who asked hears of it.
+///
+/// # Examples
+/// ```
+/// use perloop_bridge::{ActorName, Asking};
+///
+/// let name = |kind| ActorName { given: None, kind };
+/// let asking = Asking::enter(1, 2, true, || name("second"))?;
+/// asking.asker().is_answered();
+/// assert!(Asking::enter(2, 1, true, || name("first")).is_ok());
+/// # Ok::<(), perloop_bridge::WouldDeadlock>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
     from: usize,
     ticket: u64,
     /// The one of `from`.
@@ -196,7 +211,15 @@ impl Asking {
         };
         // In a thread that is ending, what is left at home is nobody's any more.
         let _is_kept = AT_HOME.try_with(|at_home| at_home.set(Some(home)));
-        entered.map(|ticket| Self { from, ticket, thread: this_thread() })
+        entered.map(|ticket| Self(Asker { from, ticket, thread: this_thread() }))
+    }
+
+    /// For the letter that asks.
+    ///
+    /// # Examples
+    /// See [`Asker`].
+    pub fn asker(&self) -> Asker {
+        self.0
     }
 }
 
@@ -232,7 +255,7 @@ impl AtHome {
             table.tickets = self.tickets.end;
         }
         for (from, waits) in mem::take(&mut self.waits) {
-            *self.published.entry(from).or_default() += waits.all().count();
+            self.published.entry(from).or_default().extend(waits.all().map(|awaited| awaited.ticket));
             let known = table.waits.entry(from).or_default();
             waits.first.into_iter().chain(waits.others).for_each(|awaited| known.add(awaited));
         }
@@ -242,23 +265,23 @@ impl AtHome {
         }
         let ticket = self.tickets.start;
         self.tickets.start += 1;
-        *self.published.entry(from).or_default() += 1;
+        self.published.entry(from).or_default().push(ticket);
         table.waits.entry(from).or_default().add(Awaited { ticket, who: to, name });
         Ok(ticket)
     }
 
-    /// False: it is in the table as well.
+    /// True if it is in the table as well.
     fn forget(&mut self, from: usize, ticket: u64) -> bool {
         if take_back(&mut self.waits, from, ticket) {
-            return true;
+            return false;
         }
-        if let Entry::Occupied(mut count) = self.published.entry(from) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
+        let Entry::Occupied(mut tickets) = self.published.entry(from) else { return false };
+        let place = tickets.get().iter().position(|published| *published == ticket);
+        place.map(|place| tickets.get_mut().swap_remove(place));
+        if tickets.get().is_empty() {
+            tickets.remove();
         }
-        false
+        place.is_some()
     }
 }
 
@@ -313,30 +336,38 @@ fn names_to(reached: &[(usize, usize, Option<&ActorName>)], last: usize) -> Vec<
 }
 
 impl Drop for Asking {
-    /// In whatever thread. A name's last reference frees a text, which is nobody's code.
     fn drop(&mut self) {
+        self.0.is_answered();
+    }
+}
+
+impl Asker {
+    /// It waits no more. May be called in whatever thread, and more than once.
+    ///
+    /// # Examples
+    /// See [`Asker`].
+    pub fn is_answered(self) {
         let is_home = self.thread == this_thread();
-        if is_home && self.leave_home() {
+        if is_home && !self.leave_home() {
             return;
         }
+        // A name's last reference frees a text, which is nobody's code.
         let mut table = lock(&TABLE);
         take_back(&mut table.waits, self.from, self.ticket);
         if !is_home {
             table.left.entry(self.thread).or_default().push((self.from, self.ticket));
         }
     }
-}
 
-impl Asking {
-    /// False: it is in the table as well.
-    fn leave_home(&self) -> bool {
+    /// True if it is in the table as well.
+    fn leave_home(self) -> bool {
         let leave = |at_home: &std::cell::Cell<Option<Box<AtHome>>>| {
             let mut home = at_home.take();
-            let was_kept = home.as_mut().is_some_and(|home| home.forget(self.from, self.ticket));
+            let is_published = home.as_mut().is_none_or(|home| home.forget(self.from, self.ticket));
             at_home.set(home);
-            was_kept
+            is_published
         };
-        AT_HOME.try_with(leave).unwrap_or(false)
+        AT_HOME.try_with(leave).unwrap_or(true)
     }
 }
 

@@ -105,7 +105,7 @@ mod waits;
 mod watchers;
 mod witness;
 
-pub use asking::{ActorName, Asking};
+pub use asking::{ActorName, Asker, Asking};
 #[doc(hidden)]
 pub use bell::Belfry;
 pub use bell::Bell;

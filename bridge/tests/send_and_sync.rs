@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use perloop_bridge::{
-    ActorName, Answer, AsCompleted, Asking, Belfry, Bell, Burial, CallRef, Closing, Completion,
+    ActorName, Answer, AsCompleted, Asker, Asking, Belfry, Bell, Burial, CallRef, Closing, Completion,
     CrossThreadFuture, Depot, DoneAndPending, Forked, FutureError, GetBlockingError, GroupId, Handing, Home,
     InGroup, InvalidState, Letter, LoopClosed, LoopDied, Mailbox, Members, NameEntry, Opener, Outside,
     Panicked, Permit, PermitError, Permits, PooledFuture, Post, Promise, PutBlockingError, QueueClosed,
@@ -65,7 +65,7 @@ struct Receiver;
 impl Opener for Receiver {
     type Opened<'a> = ();
 }
-assert_both!(ActorName, Asking, NameEntry, SharedText);
+assert_both!(ActorName, Asker, Asking, NameEntry, SharedText);
 assert_both!(Post<Receiver>, Unopened<Receiver>, Letter<Receiver>, Received<Receiver>, RoomWait);
 assert_both!(Answer<Cell<u8>>, Reply<Cell<u8>>);
 assert_both!(Watch, Witness);

@@ -122,3 +122,23 @@ fn of_two_actors_that_ask_each_other_one_is_told() {
 fn of_three_actors_in_a_ring_one_is_told() {
     model(2, || ring(3));
 }
+
+#[test]
+fn an_answer_from_another_thread_ends_the_wait_once() {
+    for is_published in [false, true] {
+        model(2, move || {
+            drop(ask(0, 1, true));
+            let asking = ask(0, 1, !is_published).unwrap();
+            let asker = asking.asker();
+            let answerer = thread::spawn(move || {
+                asker.is_answered();
+                ask(1, 0, false).is_ok()
+            });
+            let next = is_published.then(|| ask(2, 0, true).unwrap());
+            drop(asking);
+            assert!(answerer.join().unwrap());
+            assert!(ask(1, 0, true).is_ok());
+            drop(next);
+        });
+    }
+}

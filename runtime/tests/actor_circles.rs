@@ -257,3 +257,52 @@ fn of_two_that_wait_for_room_at_each_other_one_is_told() {
     })
     .expect("it ends by itself");
 }
+
+/// Answers after a while.
+struct Slow;
+/// Asks the one who has asked whether it is there.
+struct Back(Address<Member>);
+
+impl Handler<Slow> for Member {
+    type Reply = ();
+
+    async fn handle(&mut self, _: Slow, _: &mut ActorContext<Self>) {
+        sleep(SOON).await;
+    }
+}
+
+impl Handler<Back> for Member {
+    type Reply = Reply;
+
+    async fn handle(&mut self, Back(asker): Back, _: &mut ActorContext<Self>) -> Reply {
+        asker.ask(Pass(vec![], SOON)).await.expect("nobody waits for this one any more")
+    }
+}
+
+struct AskSlow(Address<Member>);
+
+impl Handler<AskSlow> for Member {
+    type Reply = Result<(), AskError>;
+
+    async fn handle(&mut self, AskSlow(other): AskSlow, _: &mut ActorContext<Self>) -> Result<(), AskError> {
+        other.ask(Slow).await
+    }
+}
+
+#[test]
+fn who_has_answered_may_ask_the_one_that_it_answered_before_that_one_has_heard() {
+    EventLoop::builder()
+        .virtual_time()
+        .run(async {
+            let (asker, answerer) = (member("asker", &here()), member("answerer", &here()));
+            let question = {
+                let (asker, answerer) = (asker.clone(), answerer.clone());
+                create_task(async move { asker.ask(AskSlow(answerer)).await })
+            };
+            yield_now().await;
+            yield_now().await;
+            assert_eq!(answerer.ask(Back(asker)).await, Ok(Ok(())));
+            assert_eq!(question.await, Ok(Ok(Ok(()))));
+        })
+        .expect("it ends by itself");
+}

@@ -2,8 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -240,19 +239,15 @@ fn an_end_in_the_turn_in_which_another_is_told_is_told_in_the_next_one() {
         let own = get_running_loop().expect("it runs");
         let (first, second) = (create_future::<()>(), create_future::<()>());
         let both = gather([first.clone(), second.clone()]);
-        let (handle, is_next_turn_s) = (own.handle(), Arc::<AtomicBool>::default());
-        let note = Arc::clone(&is_next_turn_s);
+        let (handle, (note, noted)) = (own.handle(), mpsc::channel());
         let set_second = move || {
             second.set_result(()).expect("it is open");
-            let hand_in = move || handle.call_soon_threadsafe(move || note.store(true, Ordering::Relaxed));
+            let hand_in = move || handle.call_soon_threadsafe(move || note.send(()).expect("it is awaited"));
             thread::spawn(hand_in).join().expect("no panic").expect("it is open");
         };
         own.call_soon(set_second).expect("it is open");
         first.set_result(()).expect("it is open");
         both.await.expect("both are set");
-        assert!(
-            is_next_turn_s.load(Ordering::Relaxed),
-            "what came in between runs before the last end is heard"
-        );
+        assert!(noted.try_recv().is_ok(), "what came in between runs before the last end is heard");
     });
 }

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use perloop_bridge::{
-    ActorName, Asking, CrossThreadFuture, FutureError, Panicked, Post, Promise, PutBlockingError, RoomWait,
-    Witness, WouldDeadlock,
+    ActorName, Asker, Asking, CrossThreadFuture, FutureError, Panicked, Post, Promise, PutBlockingError,
+    RoomWait, Witness, WouldDeadlock,
 };
 
 use crate::actor::envelope::{Asked, Place, Promised, Told, tell_of_dead_letter};
@@ -560,6 +560,7 @@ impl<A: Handler<M>, M: Send + 'static> AcceptAsk<M, A::Reply> for Strong<A> {
     fn poll_ask(
         &self,
         message: &mut Option<M>,
+        asker: Option<Asker>,
         wait: &mut RoomWait,
         cx: &Context<'_>,
     ) -> Poll<Result<Awaited<A::Reply>, Ended>> {
@@ -567,31 +568,39 @@ impl<A: Handler<M>, M: Send + 'static> AcceptAsk<M, A::Reply> for Strong<A> {
             let message = message.take().expect("a question is asked once");
             let_in.map_err(|_| dead_letter::<A, M>())?;
             if self.home.remote().is_noted_by(cx.waker()) {
-                return self.ask_by_promise(message).map(Awaited::Noted);
+                return self.ask_by_promise(message, asker).map(Awaited::Noted);
             }
-            self.post.ask_let_in(Asked(message)).map(Awaited::Reply).map_err(|_| dead_letter::<A, M>())
+            self.post
+                .ask_let_in(Asked { message, asker })
+                .map(Awaited::Reply)
+                .map_err(|_| dead_letter::<A, M>())
         })
     }
 
     fn block_ask(
         &self,
         message: &mut Option<M>,
+        asker: Option<Asker>,
         timeout: Option<Duration>,
     ) -> Result<CrossThreadFuture<A::Reply>, PutBlockingError<()>> {
         self.post.block_let_in(timeout).inspect_err(note_if_dead::<A, M>)?;
         let message = message.take().expect("a question is asked once");
-        self.ask_by_promise(message).map_err(|Ended| PutBlockingError::Closed(()))
+        self.ask_by_promise(message, asker).map_err(|Ended| PutBlockingError::Closed(()))
     }
 }
 
 impl<A: Actor> Strong<A> {
     /// Asks, when there is room, so that the reply may be waited for in any way.
-    fn ask_by_promise<M: Send + 'static>(&self, message: M) -> Result<CrossThreadFuture<A::Reply>, Ended>
+    fn ask_by_promise<M: Send + 'static>(
+        &self,
+        message: M,
+        asker: Option<Asker>,
+    ) -> Result<CrossThreadFuture<A::Reply>, Ended>
     where
         A: Handler<M>,
     {
         let (reply, replied) = Promise::served_by(self.home.remote());
-        self.post.send_let_in(Promised { message, reply }).map_err(|_| dead_letter::<A, M>())?;
+        self.post.send_let_in(Promised { message, asker, reply }).map_err(|_| dead_letter::<A, M>())?;
         Ok(replied)
     }
 

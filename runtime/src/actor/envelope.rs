@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use perloop_bridge::{Answer, Burial, Open, Opener, Panicked, PooledFuture, Promise, Question};
+use perloop_bridge::{Answer, Asker, Burial, Open, Opener, Panicked, PooledFuture, Promise, Question};
 use pin_project_lite::pin_project;
 
 use crate::actor::{Actor, ActorContext, Handler};
@@ -38,13 +38,17 @@ impl<A: Handler<M>, M: Send + 'static> Open<Place<A>> for Told<M> {
 }
 
 /// A message, to which a task awaits the reply.
-pub(crate) struct Asked<M>(pub(crate) M);
+pub(crate) struct Asked<M> {
+    pub(crate) message: M,
+    /// If that is a handler's.
+    pub(crate) asker: Option<Asker>,
+}
 
 impl<A: Handler<M>, M: Send + 'static> Question<Place<A>> for Asked<M> {
     type Reply = A::Reply;
 
     fn open(self, by: &mut Place<A>, answer: Answer<A::Reply>) -> PooledFuture<'_, Result<(), Panicked>> {
-        by.reply_to(self.0, |outcome| answer.give(outcome))
+        by.reply_to(self.message, self.asker, |outcome| answer.give(outcome))
     }
 
     fn bury(self, answer: Answer<A::Reply>, why: Burial) {
@@ -59,13 +63,14 @@ impl<A: Handler<M>, M: Send + 'static> Question<Place<A>> for Asked<M> {
 /// without one, and tells so.
 pub(crate) struct Promised<M, R: Send + 'static> {
     pub(crate) message: M,
+    pub(crate) asker: Option<Asker>,
     pub(crate) reply: Promise<R>,
 }
 
 impl<A: Handler<M>, M: Send + 'static> Open<Place<A>> for Promised<M, A::Reply> {
     fn open(self, by: &mut Place<A>) -> PooledFuture<'_, Result<(), Panicked>> {
-        let Self { message, mut reply } = self;
-        by.reply_to(message, move |outcome| {
+        let Self { message, asker, mut reply } = self;
+        by.reply_to(message, asker, move |outcome| {
             // An asker that has given up leaves the reply to nobody.
             let _is_wanted = match outcome {
                 Ok(value) => reply.set_result(value),
@@ -88,6 +93,7 @@ impl<A: Actor> Place<A> {
     fn reply_to<M: Send + 'static>(
         &mut self,
         message: M,
+        asker: Option<Asker>,
         reply: impl FnOnce(Result<A::Reply, Panicked>) + 'static,
     ) -> PooledFuture<'_, Result<(), Panicked>>
     where
@@ -97,6 +103,9 @@ impl<A: Actor> Place<A> {
         PooledFuture::new(async move {
             let outcome = contained(actor.handle(message, context)).await;
             let ended = outcome.as_ref().map(drop).map_err(Panicked::clone);
+            if let Some(asker) = asker {
+                asker.is_answered();
+            }
             reply(outcome);
             ended
         })

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use perloop_bridge::{Asking, CrossThreadFuture, PutBlockingError, Reply, RoomWait, WouldDeadlock};
+use perloop_bridge::{Asker, Asking, CrossThreadFuture, PutBlockingError, Reply, RoomWait, WouldDeadlock};
 
 use crate::actor::{AskError, TellError, TryTellError};
 
@@ -41,6 +41,7 @@ pub(crate) trait AcceptAsk<M, R: Send + 'static>: Accept<M> {
     fn poll_ask(
         &self,
         message: &mut Option<M>,
+        asker: Option<Asker>,
         wait: &mut RoomWait,
         cx: &Context<'_>,
     ) -> Poll<Result<Awaited<R>, Ended>>;
@@ -48,6 +49,7 @@ pub(crate) trait AcceptAsk<M, R: Send + 'static>: Accept<M> {
     fn block_ask(
         &self,
         message: &mut Option<M>,
+        asker: Option<Asker>,
         timeout: Option<Duration>,
     ) -> Result<CrossThreadFuture<R>, PutBlockingError<()>>;
 }
@@ -162,7 +164,7 @@ impl<M, R: Send + 'static> Future for Ask<'_, M, R> {
             if asking.is_none() {
                 *asking = to.enter_wait().map_err(AskError::WouldDeadlock)?;
             }
-            match to.poll_ask(message, wait, cx) {
+            match to.poll_ask(message, asking.as_ref().map(Asking::asker), wait, cx) {
                 Poll::Ready(Ok(reply)) => *step = Step::Await(reply),
                 Poll::Ready(Err(Ended)) => return Poll::Ready(Err(AskError::Stopped)),
                 Poll::Pending => return Poll::Pending,
@@ -215,9 +217,10 @@ pub(crate) fn ask_blocking<M, R: Send + 'static>(
     timeout: Option<Duration>,
 ) -> Result<R, AskError> {
     // A handler that blocks handles nothing meanwhile, as one that awaits.
-    let _asking = to.enter_wait().map_err(AskError::WouldDeadlock)?;
+    let asking = to.enter_wait().map_err(AskError::WouldDeadlock)?;
+    let asker = asking.as_ref().map(Asking::asker);
     let began = Instant::now();
-    let reply = to.block_ask(&mut Some(message), timeout).map_err(AskError::of_room)?;
+    let reply = to.block_ask(&mut Some(message), asker, timeout).map_err(AskError::of_room)?;
     let outcome = match timeout {
         None => reply.result(),
         Some(timeout) => reply.result_timeout(timeout.saturating_sub(began.elapsed())),
