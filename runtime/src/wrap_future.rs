@@ -93,10 +93,11 @@ where
     let source = Rc::new(source);
     let (to, from): (Weak<State<U>>, _) = (Rc::downgrade(&wrapper), Rc::clone(&source));
     let number = own.0.arrivals.expect(move || {
-        drop(kept);
         if let (Some(wrapper), Some(outcome)) = (to.upgrade(), (*from).borrow().try_result()) {
             settle(&wrapper, outcome.map(convert));
         }
+        // Who waits is told before what was kept goes to somebody else.
+        drop(kept);
     });
     let handle = own.handle();
     (*source).borrow().add_done_callback(move |_| {
